@@ -1,0 +1,108 @@
+"""What the analysis commands share: flags, the run, the results on disk, and errors in one line.
+
+A command module has ``main(argv=None) -> int``, which calls ``execute`` with an
+``analyse(workdir, flags) -> Findings``. Flags live in a fresh ``FlagValues`` each
+time, so any number of commands can be imported and called in one process.
+"""
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from absl import flags as absl_flags
+from matplotlib.figure import Figure
+
+import aejax
+from aejax.analysis import files
+from aejax.analysis.figure import save
+from aejax.errors import UserError
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What an analysis found: the picture, the numbers behind it, and what they say, a sentence a line."""
+
+    figure: Figure
+    numbers: Mapping[str, Any]
+    summary: Sequence[str]
+
+
+def load(workdir: Path) -> Any:
+    """The run in ``workdir``, as ``aejax.load`` gives it."""
+    return aejax.load(workdir)
+
+
+def about(run: Any) -> dict[str, Any]:
+    """Which model the numbers belong to: the first entries of every JSON file that is about a checkpoint."""
+    return {"config": run.config.name, "step": int(run.step)}
+
+
+def heading(run: Any) -> str:
+    """The same for a figure's title, e.g. ``wta, step 16,000``."""
+    return f"{run.config.name}, step {int(run.step):,}"
+
+
+def class_names(dataset: Any, labels: Any) -> list[str]:
+    """A name for each class number that the labels hold; its digits where the data set names none."""
+    names = list(dataset.classes or ())
+    return names + [str(i) for i in range(len(names), int(max(labels, default=-1)) + 1)]
+
+
+def execute(
+    name: str,
+    analyse: Callable[[Path, absl_flags.FlagValues], Findings],
+    argv: Sequence[str] | None = None,
+    define: Callable[[absl_flags.FlagValues], None] | None = None,
+) -> int:
+    """Run one analysis from the command line and write what it finds.
+
+    Args:
+      name: the module's name in this package; the results are ``<workdir>/analysis/<name>.png`` and ``.json``.
+      analyse: the analysis.
+      argv: arguments after the program's name; those of the process where None.
+      define: defines the command's own flags on the FlagValues that it is given.
+
+    Returns:
+      The exit status: 0, or 2 after a user's mistake, told in one line on standard error.
+    """
+    try:
+        flags = _parse(name, analyse, sys.argv[1:] if argv is None else argv, define)
+        if flags.help:
+            print(f"{inspect.getmodule(analyse).__doc__}\n{flags.main_module_help() or flags.get_help()}")
+            return 0
+        workdir = Path(flags.workdir)
+        if not workdir.is_dir():
+            raise UserError(f"--workdir={workdir}: no such folder; give the work directory of a run")
+        findings = analyse(workdir, flags)
+        picture, numbers = (workdir / "analysis" / f"{name}.{suffix}" for suffix in ("png", "json"))
+        try:
+            save(findings.figure, picture)
+            files.write_json(numbers, {"analysis": name, **findings.numbers})
+        except OSError as error:
+            raise UserError(f"--workdir={workdir}: cannot write {picture.parent}: {error.strerror or error}") from error
+    except UserError as error:
+        print(f"aejax.analysis.{name}: {error}", file=sys.stderr)
+        return 2
+    print("\n".join([*findings.summary, f"{picture}", f"{numbers}"]))
+    return 0
+
+
+def _parse(name, analyse, argv, define) -> absl_flags.FlagValues:
+    flags = absl_flags.FlagValues()
+    absl_flags.DEFINE_string("workdir", None, "The work directory of a run.", flag_values=flags)
+    absl_flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", flag_values=flags)
+    if define:
+        define(flags)
+    accepted = ", ".join(f"--{flag}" for flag in sorted(set(flags) - {"h", "help"}))
+    try:
+        rest = flags([name, *argv])[1:]
+    except absl_flags.Error as error:
+        raise UserError(f"{' '.join(str(error).split())}; accepted: {accepted}") from None
+    if rest:
+        raise UserError(f"unexpected argument {rest[0]!r}; accepted: {accepted}")
+    if not flags.workdir and not flags.help:
+        raise UserError(f"--workdir=DIR is missing; accepted: {accepted}")
+    return flags

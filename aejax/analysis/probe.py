@@ -1,0 +1,208 @@
+"""How well can a linear classifier read the class from the codes, and from the raw pixels?
+
+A linear SVM and logistic regression, each on the codes and on the prepared
+pixels: scaled by a rule fitted on train; C chosen on valid; fitted anew on train
+and valid at that C; the test split looked at once, by that last classifier.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from aejax.analysis import command, figure, selection
+from aejax.analysis.classifiers import FAMILIES, GRID, TITLES, Fit, Scaling, fit_all
+from aejax.errors import UserError
+
+SPLITS = ("train", "valid", "test")
+
+
+def confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """[classes, classes] counts: row the true class, column the predicted one, for labels and predictions [n]."""
+    return np.bincount(labels * classes + predicted, minlength=classes * classes).reshape(classes, classes)
+
+
+def confused_pairs(counts: np.ndarray, most: int = 3) -> list[tuple[int, int, int]]:
+    """The pairs of classes taken for one another most often, as (a, b, errors both ways), most first; none without."""
+    both = np.triu(counts + counts.T, k=1)
+    order = np.argsort(-both, axis=None, kind="stable")[:most]
+    pairs = [(int(i), int(j), int(both[i, j])) for i, j in zip(*np.unravel_index(order, both.shape), strict=True)]
+    return [pair for pair in pairs if pair[2] > 0]
+
+
+def paired_difference(right_a: np.ndarray, right_b: np.ndarray) -> tuple[float, float]:
+    """The difference of two accuracies on the same n examples, and its standard error, both in percentage points.
+
+    With d_i = a_i - b_i in {-1, 0, 1}: mean(d) and sqrt((mean(d²) - mean(d)²) / n).
+    """
+    d = right_a.astype(float) - right_b.astype(float)
+    return 100 * float(d.mean()), 100 * float(d.std() / np.sqrt(len(d)))
+
+
+def probe(
+    features: Mapping[str, Sequence[np.ndarray]], labels: Sequence[np.ndarray], families: Sequence[str]
+) -> dict[tuple[str, str], tuple[Fit, np.ndarray]]:
+    """Fit each family on each kind of feature by the protocol above.
+
+    Args:
+      features: kind -> ([n_train, d], [n_valid, d], [n_test, d]).
+      labels: integers [n_train], [n_valid], [n_test].
+      families: keys of ``FAMILIES``.
+
+    Returns:
+      (family, kind) -> the fit, and its predictions [n_test].
+
+    Raises:
+      UserError: a feature is not finite.
+    """
+    tasks, tests = {}, {}
+    for kind, (train, valid, test) in features.items():
+        if not all(np.isfinite(x.sum(dtype=np.float64)) for x in (train, valid, test)):
+            raise UserError(f"probe: the {kind} are not all finite; it needs a run whose training did not diverge")
+        scaling = Scaling.fit(train)
+        tests[kind] = scaling(test)
+        for family in families:
+            tasks[family, kind] = (family, scaling(train), labels[0], scaling(valid), labels[1])
+    fits = fit_all(list(tasks.values()))
+    return {key: (fit, fit.model.predict(tests[key[1]])) for key, fit in zip(tasks, fits, strict=True)}
+
+
+def limited(labels: Sequence[np.ndarray], limit: int) -> list[np.ndarray]:
+    """Which examples of train and valid to use so that they are ``limit`` in all, by class; 0 uses every one.
+
+    Both shrink in proportion, and each keeps at least one.
+    """
+    sizes = [len(y) for y in labels[:2]]
+    if not 0 < limit < sum(sizes):
+        return [np.arange(n) for n in sizes]
+    valid = max(1, round(limit * sizes[1] / sum(sizes)))
+    return [np.sort(selection.by_class(labels[0], limit - valid)), np.sort(selection.by_class(labels[1], valid))]
+
+
+def score(fit: Fit, predicted: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> dict:
+    """The numbers of one classifier on one kind of feature; accuracies in percent."""
+    counts = confusion(labels, predicted, len(names))
+    accuracy = float(np.mean(predicted == labels))
+    return {
+        "test_accuracy": 100 * accuracy,
+        "standard_error": 100 * np.sqrt(accuracy * (1 - accuracy) / len(labels)),
+        "test_errors": int(np.sum(predicted != labels)),
+        "C": fit.c,
+        "valid_accuracy_by_C": {f"{c:.3g}": 100 * a for c, a in fit.valid_accuracy.items()},
+        "accuracy_by_class": dict(zip(names, 100 * counts.diagonal() / np.maximum(counts.sum(axis=1), 1), strict=True)),
+        "most_confused": [{"classes": [names[a], names[b]], "errors": n} for a, b, n in confused_pairs(counts)],
+        "confusion": counts,
+    }
+
+
+def draw(scores: Mapping[tuple[str, str], dict], names: Sequence[str], title: str) -> Figure:
+    """The confusion matrices, a row for each classifier and a column for each kind of feature.
+
+    Errors are coloured by their share of the true class, on one scale for all
+    matrices; right answers are left grey, or nothing else could be seen beside them.
+    """
+    families, kinds = (list(dict.fromkeys(key[i] for key in scores)) for i in (0, 1))
+    shares = {k: 100 * s["confusion"] / np.maximum(s["confusion"].sum(1, keepdims=True), 1) for k, s in scores.items()}
+    errors = {k: np.where(np.eye(len(names), dtype=bool), np.nan, share) for k, share in shares.items()}
+    top = max(max(np.nanmax(e, initial=0.0) for e in errors.values()), 1.0)
+    picture = figure.new(figure.PAGE, 0.7 + 3.45 * len(families))
+    axes = picture.subplots(len(families), len(kinds), squeeze=False)
+    for (family, kind), share in shares.items():
+        ax = axes[families.index(family), kinds.index(kind)]
+        ax.set_facecolor("#E4E4E4")
+        image = ax.imshow(errors[family, kind], cmap="cividis_r", vmin=0, vmax=top, interpolation="nearest")
+        ax.set_title(f"{TITLES[family]} on {kind}: {scores[family, kind]['test_accuracy']:.2f} %", fontsize=9)
+        ticks = np.arange(len(names)) if len(names) <= 20 else selection.evenly(len(names), 10)
+        long = max(map(len, names)) > 3
+        ax.set_xticks(ticks, [names[i] for i in ticks], fontsize=6.5, rotation=90 if long else 0)
+        ax.set_yticks(ticks, [names[i] for i in ticks], fontsize=6.5)
+        ax.set_xlabel("predicted", fontsize=8)
+        ax.set_ylabel("true", fontsize=8)
+        if len(names) <= 12:
+            for (i, j), value in np.ndenumerate(share):
+                if value > 0:
+                    colour = "white" if i != j and value > 0.55 * top else "black"
+                    ax.text(j, i, f"{value:.1f}", ha="center", va="center", fontsize=5.5, color=colour)
+    bar = picture.colorbar(image, ax=axes, shrink=0.6, aspect=30, pad=0.01)
+    bar.set_label("errors, % of the true class", fontsize=8)
+    bar.ax.tick_params(labelsize=7)
+    figure.set_title(picture, title)
+    return picture
+
+
+def summarise(scores: Mapping[tuple[str, str], dict], differences: Mapping[str, tuple[float, float]]) -> list[str]:
+    """What the numbers say, a sentence a line."""
+    lines = []
+    for family, (points, error) in differences.items():
+        codes, pixels = scores[family, "codes"], scores[family, "pixels"]
+        verdict = "within noise of" if abs(points) < 2 * error else "above" if points > 0 else "below"
+        lines.append(
+            f"{TITLES[family]}: {codes['test_accuracy']:.2f} % on the codes (C {codes['C']:.3g}), {points:+.2f} ± "
+            f"{error:.2f} points, {verdict} the {pixels['test_accuracy']:.2f} % on raw pixels (C {pixels['C']:.3g})."
+        )
+        told = [f"{' and '.join(p['classes'])} ({p['errors']})" for p in codes["most_confused"]]
+        lines.append(f"  Most confused from the codes: {', '.join(told)}." if told else "  No test example is confused.")
+        for kind, s in (("codes", codes), ("pixels", pixels)):
+            if s["C"] in (GRID[0], GRID[-1]):
+                lines.append(f"  C on the {kind} is at an end of its grid ({s['C']:.3g}): a better one may lie beyond.")
+    return lines
+
+
+def analyse(workdir: Path, flags) -> command.Findings:
+    """The probe of the run in ``workdir``."""
+    families = list(dict.fromkeys(flags.classifiers))
+    if not families or not set(families) <= set(FAMILIES):
+        raise UserError(f"--classifiers={','.join(families)}: accepted are {', '.join(FAMILIES)}, or several by commas")
+    run = command.load(workdir)
+    dataset = run.dataset()
+    splits = [getattr(dataset, name) for name in SPLITS]
+    for name, split in zip(SPLITS, splits, strict=True):
+        if not len(split.images):
+            raise UserError(f"probe: the {name} split of {run.config.data.name} is empty; it needs train, valid and test")
+        if split.labels is None:
+            raise UserError(f"probe: {run.config.data.name} has no labels; accepted: a data set with a class an image")
+    chosen = [*limited([split.labels for split in splits], flags.limit), np.arange(len(splits[2].images))]
+    labels = [np.asarray(split.labels)[i].astype(np.int64) for split, i in zip(splits, chosen, strict=True)]
+    if len(np.unique(labels[0])) < 2:
+        raise UserError("probe: the training images are all of one class; it needs two or more")
+    images = [split.images[i] for split, i in zip(splits, chosen, strict=True)]
+    features = {
+        "codes": [np.asarray(run.encode(x)) for x in images],
+        "pixels": [np.asarray(run.prepare(x)).reshape(len(x), -1) for x in images],
+    }
+    names = command.class_names(dataset, np.concatenate(labels))
+    results = probe(features, labels, families)
+    scores = {key: score(*result, labels[2], names) for key, result in results.items()}
+    right = {key: predicted == labels[2] for key, (_, predicted) in results.items()}
+    differences = {f: paired_difference(right[f, "codes"], right[f, "pixels"]) for f in families}
+    numbers = {
+        **command.about(run),
+        "examples": {name: len(y) for name, y in zip(SPLITS, labels, strict=True)},
+        "features": {kind: {"dimensions": x[0].shape[1], "zeros_percent": 100 * (1 - np.count_nonzero(x[0]) / x[0].size)}
+                     for kind, x in features.items()},
+        "classes": names,
+        **{f: {kind: scores[f, kind] for kind in features} | {"difference_points": differences[f][0],
+               "difference_standard_error": differences[f][1]} for f in families},
+    }
+    title = f"{command.heading(run)}: linear classifiers on {len(labels[2]):,} test images, C chosen on valid"
+    return command.Findings(draw(scores, names, title), numbers, summarise(scores, differences))
+
+
+def define(flags) -> None:
+    """The flags of this command."""
+    absl_flags = command.absl_flags
+    absl_flags.DEFINE_list("classifiers", list(FAMILIES), "Which: svm, logistic, or both.", flag_values=flags)
+    absl_flags.DEFINE_integer(
+        "limit", 0, "Use so many labels of train and valid together, as many of each class; 0 uses all.", 0,
+        flag_values=flags)  # fmt: skip
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """``python -m aejax.analysis.probe --workdir=DIR [--classifiers=svm,logistic] [--limit=N]``."""
+    return command.execute("probe", analyse, argv, define)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

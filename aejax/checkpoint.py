@@ -1,0 +1,98 @@
+"""Checkpoints by orbax: saved whole or not at all, read on any device count and platform.
+
+``<workdir>/checkpoints/<step>/`` holds one item a name, each a tree of arrays, and
+``meta``, a JSON object. Nothing is pickled.
+"""
+
+import errno
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orbax.checkpoint as ocp
+from absl import logging
+
+FOLDER = "checkpoints"
+
+
+class Checkpoint(NamedTuple):
+    """What a step's checkpoint held: trees of arrays by name, and the JSON beside them."""
+
+    step: int
+    items: dict[str, Any]
+    meta: dict[str, Any]
+
+
+class Checkpoints:
+    """The checkpoints of a workdir, of which the newest ``keep`` stay."""
+
+    def __init__(self, workdir: Path, keep: int = 1):
+        logging.set_verbosity(logging.ERROR)  # orbax tells of every file at the level of a warning
+        self.folder = Path(workdir).absolute() / FOLDER
+        self._options = ocp.CheckpointManagerOptions(
+            max_to_keep=keep, enable_async_checkpointing=False, create=False, cleanup_tmp_directories=True
+        )
+
+    def steps(self) -> list[int]:
+        """The steps saved, oldest first."""
+        if not self.folder.is_dir():
+            return []
+        return sorted(int(path.name) for path in self.folder.iterdir() if path.is_dir() and path.name.isdigit())
+
+    def save(self, step: int, items: Mapping[str, Any], meta: Mapping[str, Any]) -> None:
+        """Save, then drop the oldest beyond ``keep``; a step that is there already is replaced.
+
+        The save is synchronous: on a CPU a background thread would read buffers that
+        the next step, to which the state is donated, overwrites.
+
+        Raises:
+          OSError: the disk is full or cannot be written; earlier checkpoints stay.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        trees = {name: ocp.args.StandardSave(tree) for name, tree in items.items()}
+        try:
+            with ocp.CheckpointManager(self.folder, options=self._options) as manager:
+                if step in manager.all_steps():
+                    manager.delete(step)
+                manager.save(step, args=ocp.args.Composite(**trees, meta=ocp.args.JsonSave(dict(meta))), force=True)
+        except Exception as error:
+            if "No space left" in str(error):
+                raise OSError(errno.ENOSPC, "No space left on device", str(self.folder)) from error
+            raise
+
+    def read(self, step: int, templates: Mapping[str, Any]) -> Checkpoint:
+        """The items named by ``templates`` (trees of ``jax.ShapeDtypeStruct``, with shardings) of one step.
+
+        An item that was not saved is left out.
+        """
+        with ocp.CheckpointManager(self.folder, options=self._options) as manager:
+            saved = {name: tree for name, tree in templates.items() if (self.folder / str(step) / name).is_dir()}
+            wanted = {name: ocp.args.StandardRestore(tree) for name, tree in saved.items()}
+            got = manager.restore(step, args=ocp.args.Composite(**wanted, meta=ocp.args.JsonRestore()))
+        return Checkpoint(step, {name: got[name] for name in saved}, got["meta"])
+
+    def newest(self, templates: Mapping[str, Any]) -> Checkpoint | None:
+        """The newest checkpoint that can be read; None where there is none.
+
+        One that cannot be read is set aside under a name of its own, with a warning,
+        and the one before it is taken.
+        """
+        for step in reversed(self.steps()):
+            try:
+                return self.read(step, templates)
+            except Exception as error:  # whatever a truncated or missing file makes tensorstore raise
+                aside = self._set_aside(step)
+                reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+                print(
+                    f"warning: checkpoint {step} cannot be read and is now {aside}; taking the one before ({reason})",
+                    file=sys.stderr,
+                )
+        return None
+
+    def _set_aside(self, step: int) -> Path:
+        for number in range(1, 10_000):
+            aside = self.folder / f"unreadable_{step}_{number}"
+            if not aside.exists():
+                return (self.folder / str(step)).rename(aside)
+        raise OSError(errno.EEXIST, "too many unreadable checkpoints", str(self.folder))

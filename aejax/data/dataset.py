@@ -1,0 +1,75 @@
+"""What every source hands over: arrays and what they mean."""
+
+import dataclasses
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Split:
+    """Examples in the source's order.
+
+    Attributes:
+      images: [n, h, w, c] uint8 or float32, C-contiguous, as they came: scaling happens inside the step.
+      labels: [n] int32, indices into the data set's classes, or None.
+
+    Raises:
+      ValueError: the arrays are not of that form.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray | None = None
+
+    def __post_init__(self):
+        images, labels = self.images, self.labels
+        if images.ndim != 4 or images.dtype not in (np.uint8, np.float32) or not images.flags.c_contiguous:
+            raise ValueError(
+                f"images must be [n, h, w, c], uint8 or float32, C-contiguous; they are {images.dtype} {images.shape}"
+            )
+        if labels is not None and (labels.shape != images.shape[:1] or labels.dtype != np.int32):
+            raise ValueError(f"labels must be int32 {images.shape[:1]}; they are {labels.dtype} {labels.shape}")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Source:
+    """What a reader found, before the missing splits are cut.
+
+    Attributes:
+      parts: the splits that the source has: ``train``, and perhaps ``valid`` and ``test``.
+      classes: names of the classes, () where there are no labels.
+    """
+
+    parts: dict[str, Split]
+    classes: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Dataset:
+    """A data set with all three splits; ``valid`` and ``test`` may be empty.
+
+    Attributes:
+      name: the ``data.name`` that it was loaded by.
+      train: what models learn from.
+      valid: what decisions (early stopping, C of a probe) are taken on.
+      test: what is reported.
+      classes: names of the classes, () where there are no labels.
+    """
+
+    name: str
+    train: Split
+    valid: Split
+    test: Split
+    classes: tuple[str, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(h, w, c) of one image."""
+        return self.train.images.shape[1:]
+
+
+def one_line(error: BaseException) -> str:
+    """An exception's message without line breaks, or its class name where it has none."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,8 @@
+"""Mistakes that the user can mend."""
+
+
+class UserError(Exception):
+    """A mistake of the user's, told in one line that names the key and what is accepted.
+
+    Commands print the message to standard error, without a traceback, and exit with status 2.
+    """

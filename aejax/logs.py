@@ -1,0 +1,132 @@
+"""What a run leaves behind as it goes: metrics.jsonl, timing.jsonl, event files, and progress on the terminal."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+METRICS = "metrics.jsonl"
+TIMING = "timing.jsonl"
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """The file has its old content or the new, never a part."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The whole lines of a JSON-lines file; a last one cut short by a kill is left out."""
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+    return [json.loads(line) for line in lines]
+
+
+def _append(path: Path, values: Mapping[str, Any]) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(values) + "\n")
+
+
+class Metrics:
+    """metrics.jsonl and the event files. A line is ``{"step", "epoch", "split", figures …}`` and no clock reading.
+
+    Resuming at a step drops the lines after it, which will be written again the same.
+    """
+
+    def __init__(self, workdir: Path, step: int, tensorboard: bool):
+        self.path = workdir / METRICS
+        kept = [line for line in read_lines(self.path) if step and line["step"] <= step]
+        write_atomically(self.path, "".join(json.dumps(line) + "\n" for line in kept))
+        self._events = _event_writer(workdir / "tensorboard", step) if tensorboard else None
+
+    def write(self, step: int, epoch: float, split: str, values: Mapping[str, float]) -> None:
+        _append(self.path, {"step": step, "epoch": epoch, "split": split, **values})
+        if self._events:
+            for name, value in values.items():
+                self._events.add_scalar(f"{split}/{name}", value, step)
+
+    def close(self) -> None:
+        if self._events:
+            self._events.close()
+
+
+def _event_writer(folder: Path, step: int):
+    from tensorboardX import SummaryWriter  # here, since not every run writes event files
+
+    return SummaryWriter(str(folder), purge_step=step + 1 if step else None)
+
+
+class Timing:
+    """timing.jsonl: what the clock said, and when; never read back, never cut."""
+
+    def __init__(self, workdir: Path):
+        self.path = workdir / TIMING
+
+    def write(self, event: str, **values: Any) -> None:
+        _append(self.path, {"event": event, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **values})
+
+
+class Progress:
+    """A bar on a terminal; elsewhere a plain line an epoch, at most one every ``seconds``."""
+
+    def __init__(self, total: int, step: int, batch: int, steps_per_epoch: int, seconds: float = 2.0):
+        self.total, self.batch, self.steps_per_epoch, self.seconds = total, batch, steps_per_epoch, seconds
+        self._bar = None
+        if sys.stderr.isatty():
+            form = "{desc} {percentage:3.0f}%|{bar}| {n}/{total} steps [{elapsed}<{remaining}{postfix}]"
+            self._bar = tqdm(total=total, initial=step, bar_format=form, desc=self._epoch(step), dynamic_ncols=True)
+        self._printed = 0.0
+        self._rate = 0.0
+        self._figures: dict[str, float] = {}
+
+    def update(self, step: int, steps: int, seconds: float, figures: Mapping[str, float]) -> None:
+        """Tell that ``steps`` steps up to ``step`` took ``seconds``; ``figures`` are shown beside."""
+        self._rate = steps / max(seconds, 1e-9)
+        self._figures.update(figures)
+        if self._bar is not None:
+            self._bar.set_description_str(self._epoch(step), refresh=False)
+            self._bar.set_postfix_str(self._text(), refresh=False)
+            self._bar.update(steps)
+
+    def epoch_end(self, step: int, figures: Mapping[str, float]) -> None:
+        """Tell that an epoch ended."""
+        self._figures.update(figures)
+        if self._bar is not None:
+            self._bar.set_postfix_str(self._text())
+        elif step == self.total or time.monotonic() - self._printed >= self.seconds:
+            self._printed = time.monotonic()
+            left = tqdm.format_interval((self.total - step) / self._rate) if self._rate else "?"
+            print(f"{self._epoch(step)} step {step}/{self.total} {self._text()}, {left} left", flush=True)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def _epoch(self, step: int) -> str:
+        return f"epoch {-(-step // self.steps_per_epoch)}/{self.total // self.steps_per_epoch}"
+
+    def _text(self) -> str:
+        figures = ", ".join(f"{name} {value:.5g}" for name, value in self._figures.items())
+        return f"{figures}, {self._rate * self.batch:,.0f} examples/s"
+
+
+def differences(old: Mapping, new: Mapping, but: Iterable[str] = (), prefix: str = "") -> list[str]:
+    """``key: old -> new`` for each dotted key at which two nested mappings differ; keys or sections in ``but`` aside."""
+    lines = []
+    for key in sorted(old.keys() | new.keys()):
+        name = f"{prefix}{key}"
+        if name in but:
+            continue
+        a, b = old.get(key), new.get(key)
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            lines += differences(a, b, but, f"{name}.")
+        elif a != b:
+            lines.append(f"{name}: {json.dumps(a)} -> {json.dumps(b)}")
+    return lines

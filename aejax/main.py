@@ -1,0 +1,98 @@
+"""``python -m aejax.main --config=configs/wta.py [--workdir=DIR] [--config.KEY=VALUE …]``: train, or go on training."""
+
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from aejax.errors import UserError
+
+USAGE = "python -m aejax.main --config=FILE[:PRESET] [--workdir=DIR] [--config.KEY=VALUE ...]"
+KINDS = {bool: "true or false", int: "a whole number", float: "a number", tuple: "a tuple, such as 500,250"}
+
+
+def parse(argv: list[str]) -> tuple[ConfigDict, dict[str, Any], str | None]:
+    """The config, the keys of it set by hand, and the workdir, if named.
+
+    Raises:
+      UserError: for whatever is wrong in ``argv``.
+    """
+    program, *given = argv
+    config, _, _ = _parse([program, *(a for a in given if not _override(a))])
+    for argument in given:
+        if key := _override(argument):
+            _check_key(config, key)
+    return _parse(argv)
+
+
+def _parse(argv: list[str]) -> tuple[ConfigDict, dict[str, Any], str | None]:
+    values = flags.FlagValues()
+    before, sys.argv = sys.argv, argv  # where config_flags looks for overrides
+    try:
+        config_flags.DEFINE_config_file("config", None, "the config file, and a preset after a colon", values)
+        flags.DEFINE_string("workdir", None, "the run's folder; runs/<config name> unless named", flag_values=values)
+        rest = values(argv)[1:]
+    except flags.IllegalFlagValueError as error:
+        raise UserError(_illegal(str(error))) from None
+    except flags.Error as error:
+        raise UserError(f"{error}; usage: {USAGE}") from None
+    finally:
+        sys.argv = before
+    if rest or not values["config"].present:
+        raise UserError(f"{'unexpected ' + rest[0] if rest else 'no --config'}; usage: {USAGE}")
+    try:
+        return values.config, config_flags.get_override_values(values["config"]), values.workdir
+    except OSError:
+        there = ", ".join(sorted(str(path) for path in Path("configs").glob("*.py") if path.stem not in ("base", "__init__")))
+        raise UserError(f"--config={values['config'].config_filename}: no such file; accepted: {there}") from None
+
+
+def _override(argument: str) -> str | None:
+    """``train.epochs`` of ``--config.train.epochs=3``."""
+    match = re.match(r"--?(?:no)?config\.([^=]+)", argument)
+    return match and match.group(1)
+
+
+def _check_key(config: Mapping, key: str) -> None:
+    section, path = config, []
+    for name in key.split("."):
+        if not isinstance(section, Mapping) or name not in section:
+            where = ".".join(["config", *path])
+            accepted = ", ".join(sorted(section)) if isinstance(section, Mapping) else "nothing below it"
+            raise UserError(f"config.{key} is not a key; accepted in {where}: {accepted}")
+        section = section[name]
+        path.append(name)
+    if isinstance(section, Mapping):
+        raise UserError(f"config.{key} is a section; accepted in it: {', '.join(sorted(section))}")
+
+
+def _illegal(message: str) -> str:
+    """One line of absl's message about a value, or of the traceback of a config file that it holds."""
+    flag, _, reason = message.strip().removeprefix("flag --").partition(": ")
+    if "Traceback" in reason:
+        line = re.findall(r'File "[^"]*", line \d+', reason)[-1:]
+        last = reason.splitlines()[-1]
+        return f"--{flag}: " + (last.removeprefix("ValueError: ") if "accepted" in last else f"{last} ({line[0]})")
+    return f"{flag}: {' '.join(reason.split())}"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The exit status: 0 finished, 2 a user's mistake, 128 + n stopped by signal n."""
+    try:
+        config, overrides, workdir = parse(sys.argv if argv is None else argv)
+        from aejax import checks, train  # here, since a mistake in the flags should be told at once
+
+        checks.check(config)
+        checks.check_overrides(config, overrides)
+        return train.run(config, Path(workdir) if workdir else Path("runs") / config.name)
+    except UserError as error:
+        print(f"aejax: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""A run's folder: one config, one process at a time, and errors of the disk told in a line."""
+
+import errno
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from aejax import logs
+from aejax.checkpoint import Checkpoints
+from aejax.errors import UserError
+
+CONFIG = "config.json"
+
+# Keys that say where and how a run computes, not what it learns: these may change between two starts.
+FREE = ("data.dir", "data.device_bytes", "train.steps_per_call", "log", "checkpoint.seconds", "checkpoint.keep", "mesh")
+
+_DISK = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up", errno.EROFS: "it is read-only"}
+_DISK |= {errno.EACCES: "no permission to write", errno.EPERM: "no permission to write"}
+
+
+def read_config(workdir: Path) -> dict[str, Any]:
+    """The config of the run in a workdir.
+
+    Raises:
+      UserError: there is no run there, or its config cannot be read.
+    """
+    path = workdir / CONFIG
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"no run in {workdir}: it has no {CONFIG}; accepted: the --workdir of a run") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from None
+
+
+@contextmanager
+def opened(workdir: Path, config: Mapping) -> Iterator[Path]:
+    """The workdir made, locked against a second process, and holding this config.
+
+    Raises:
+      UserError: it cannot be written or the disk fills, another process trains there,
+        or it holds a run with another config.
+    """
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        with (workdir / ".lock").open("w") as lock:
+            _lock(lock, workdir)
+            _write_config(workdir, config)
+            yield workdir
+    except OSError as error:
+        steps = Checkpoints(workdir).steps()
+        kept = f"; the checkpoint of step {steps[-1]} is whole, and the same command goes on from it" if steps else ""
+        reason = _DISK.get(error.errno, os.strerror(error.errno) if error.errno else str(error))
+        if error.errno not in _DISK and error.errno not in (errno.ENOTDIR, errno.EEXIST, errno.EFBIG, errno.ENAMETOOLONG):
+            raise
+        at = f" ({error.filename})" if error.filename else ""
+        raise UserError(f"--workdir={workdir} cannot be written: {reason}{at}{kept}") from error
+
+
+def _lock(lock, workdir: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UserError(f"--workdir={workdir}: another process is training there; accepted: another --workdir") from None
+
+
+def _write_config(workdir: Path, config: Mapping) -> None:
+    new = json.loads(json.dumps(config.to_dict()))
+    path = workdir / CONFIG
+    if path.exists():
+        differ = logs.differences(read_config(workdir), new, FREE)
+        if differ:
+            raise UserError(
+                f"--workdir={workdir} holds a run with another config ({'; '.join(differ)}); "
+                "accepted: that config, or another --workdir"
+            )
+    logs.write_atomically(path, json.dumps(new, indent=2) + "\n")
