@@ -70,7 +70,7 @@ def winners(z: jax.Array, rate: jax.Array | float, weight: jax.Array) -> jax.Arr
     """
     z = jnp.where(weight[:, None] > 0, jax.lax.stop_gradient(z), 0.0)
     k = jnp.maximum(1, jnp.round(rate * jnp.sum(weight)).astype(jnp.int32))
-    return z > kth_largest(z, k + 1)
+    return z > kth_largest(z, k + 1)[None]
 
 
 def kth_largest(z: jax.Array, k: jax.Array | int) -> jax.Array:
@@ -85,7 +85,7 @@ def kth_largest(z: jax.Array, k: jax.Array | int) -> jax.Array:
 
     def settle(i, found):
         candidate = found | (1 << (30 - i))
-        enough = jnp.sum(bits >= candidate, axis=0) >= k
+        enough = jnp.sum(bits >= candidate[None], axis=0) >= k
         return jnp.where(enough, candidate, found)
 
     found = jax.lax.fori_loop(0, 31, settle, jnp.zeros(z.shape[1], jnp.int32))

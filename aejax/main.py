@@ -23,13 +23,11 @@ def parse(argv: list[str]) -> tuple[ConfigDict, dict[str, Any], str | None]:
     """
     program, *given = argv
     config, _, _ = _parse([program, *(a for a in given if not _override(a))])
-    for argument in given:
-        if key := _override(argument):
-            _check_key(config, key)
-    return _parse(argv)
+    kinds = {key: _kind(config, key) for key in map(_override, given) if key}
+    return _parse(argv, kinds)
 
 
-def _parse(argv: list[str]) -> tuple[ConfigDict, dict[str, Any], str | None]:
+def _parse(argv: list[str], kinds: Mapping[str, str] | None = None) -> tuple[ConfigDict, dict[str, Any], str | None]:
     values = flags.FlagValues()
     before, sys.argv = sys.argv, argv  # where config_flags looks for overrides
     try:
@@ -37,18 +35,18 @@ def _parse(argv: list[str]) -> tuple[ConfigDict, dict[str, Any], str | None]:
         flags.DEFINE_string("workdir", None, "the run's folder; runs/<config name> unless named", flag_values=values)
         rest = values(argv)[1:]
     except flags.IllegalFlagValueError as error:
-        raise UserError(_illegal(str(error))) from None
+        raise UserError(_illegal(str(error), kinds or {})) from None
     except flags.Error as error:
         raise UserError(f"{error}; usage: {USAGE}") from None
     finally:
         sys.argv = before
     if rest or not values["config"].present:
         raise UserError(f"{'unexpected ' + rest[0] if rest else 'no --config'}; usage: {USAGE}")
-    try:
-        return values.config, config_flags.get_override_values(values["config"]), values.workdir
-    except OSError:
-        there = ", ".join(sorted(str(path) for path in Path("configs").glob("*.py") if path.stem not in ("base", "__init__")))
-        raise UserError(f"--config={values['config'].config_filename}: no such file; accepted: {there}") from None
+    path = values["config"].config_filename.partition(":")[0]
+    if not Path(path).is_file():
+        there = sorted(str(p) for p in Path("configs").glob("*.py") if p.stem not in ("base", "__init__"))
+        raise UserError(f"--config={path}: no such file; accepted: {', '.join(there) or 'the path of a config file'}")
+    return values.config, config_flags.get_override_values(values["config"]), values.workdir
 
 
 def _override(argument: str) -> str | None:
@@ -57,33 +55,46 @@ def _override(argument: str) -> str | None:
     return match and match.group(1)
 
 
-def _check_key(config: Mapping, key: str) -> None:
-    section, path = config, []
-    for name in key.split("."):
-        if not isinstance(section, Mapping) or name not in section:
-            where = ".".join(["config", *path])
-            accepted = ", ".join(sorted(section)) if isinstance(section, Mapping) else "nothing below it"
-            raise UserError(f"config.{key} is not a key; accepted in {where}: {accepted}")
-        section = section[name]
-        path.append(name)
-    if isinstance(section, Mapping):
-        raise UserError(f"config.{key} is a section; accepted in it: {', '.join(sorted(section))}")
+def _kind(config: ConfigDict, key: str) -> str:
+    """What the value of a key must be.
+
+    Raises:
+      UserError: there is no such key; the message lists those beside it.
+    """
+    *path, last = key.split(".")
+    section, where = config, "config"
+    for name in path:
+        if not isinstance(section.get(name), ConfigDict):
+            break
+        section, where = section[name], f"{where}.{name}"
+    if where != ".".join(["config", *path]) or last not in section:
+        raise UserError(f"config.{key} is not a key; accepted in {where}: {', '.join(sorted(section))}")
+    if isinstance(section[last], ConfigDict):
+        raise UserError(f"config.{key} is a section; accepted in it: {', '.join(sorted(section[last]))}")
+    return KINDS.get(type(section[last]), "text")
 
 
-def _illegal(message: str) -> str:
+def _illegal(message: str, kinds: Mapping[str, str]) -> str:
     """One line of absl's message about a value, or of the traceback of a config file that it holds."""
     flag, _, reason = message.strip().removeprefix("flag --").partition(": ")
+    key, _, value = flag.partition("=")
+    if kind := kinds.get(key.removeprefix("config.")):
+        return f"{key}={value!r} is not {kind}"
     if "Traceback" in reason:
         line = re.findall(r'File "[^"]*", line \d+', reason)[-1:]
         last = reason.splitlines()[-1]
         return f"--{flag}: " + (last.removeprefix("ValueError: ") if "accepted" in last else f"{last} ({line[0]})")
-    return f"{flag}: {' '.join(reason.split())}"
+    return f"--{flag}: {' '.join(reason.split())}"
 
 
 def main(argv: list[str] | None = None) -> int:
     """The exit status: 0 finished, 2 a user's mistake, 128 + n stopped by signal n."""
+    argv = sys.argv if argv is None else argv
+    if {"-h", "-help", "--help"} & set(argv):
+        print(f"usage: {USAGE}\n\nconfigs/base.py explains every key; a config file's docstring, what it trains.")
+        return 0
     try:
-        config, overrides, workdir = parse(sys.argv if argv is None else argv)
+        config, overrides, workdir = parse(argv)
         from aejax import checks, train  # here, since a mistake in the flags should be told at once
 
         checks.check(config)

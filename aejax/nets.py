@@ -65,7 +65,7 @@ class Dense(nn.Module):
         self.bias = self.param("bias", nn.initializers.constant(self.bias_init), (self.outputs,))
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        return x @ self.kernel + self.bias
+        return x @ self.kernel + self.bias[None]
 
     def adjoint(self, y: jax.Array) -> jax.Array:
         return y @ self.kernel.T
@@ -141,7 +141,7 @@ class TiedDecoder(nn.Module):
     def __call__(self, z: jax.Array) -> jax.Array:
         h = z
         for layer, bias in zip(reversed(self.encoder.layers), self.biases, strict=True):
-            h = layer.adjoint(h) + bias
+            h = layer.adjoint(h) + bias[None]
             if layer is not self.encoder.layers[0]:
                 h = self.act(h)
         return jnp.reshape(h, (-1, *self.shape))

@@ -239,6 +239,7 @@ def run(config: FrozenConfigDict, workdir: Path | str) -> int:
     with workdirs.opened(Path(workdir), config) as folder:
         dataset = data.load(config.data)
         checks.check_data(config, dataset)
+        workdirs.write_config(folder, config)
         trainer = Trainer(config, dataset, mesh)
         checkpoints = Checkpoints(folder, config.checkpoint.keep)
         if not trainer.restore(checkpoints):

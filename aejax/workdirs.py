@@ -3,7 +3,6 @@
 import errno
 import fcntl
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,26 +38,29 @@ def read_config(workdir: Path) -> dict[str, Any]:
 
 @contextmanager
 def opened(workdir: Path, config: Mapping) -> Iterator[Path]:
-    """The workdir made, locked against a second process, and holding this config.
+    """The workdir made, locked against a second process, and holding this config or none yet.
 
     Raises:
-      UserError: it cannot be written or the disk fills, another process trains there,
-        or it holds a run with another config.
+      UserError: it cannot be made or written, also when the disk fills within; another
+        process trains there; or it holds a run with another config.
     """
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        with (workdir / ".lock").open("w") as lock:
-            _lock(lock, workdir)
-            _write_config(workdir, config)
-            yield workdir
+        lock = (workdir / ".lock").open("w")
     except OSError as error:
-        steps = Checkpoints(workdir).steps()
-        kept = f"; the checkpoint of step {steps[-1]} is whole, and the same command goes on from it" if steps else ""
-        reason = _DISK.get(error.errno, os.strerror(error.errno) if error.errno else str(error))
-        if error.errno not in _DISK and error.errno not in (errno.ENOTDIR, errno.EEXIST, errno.EFBIG, errno.ENAMETOOLONG):
-            raise
-        at = f" ({error.filename})" if error.filename else ""
-        raise UserError(f"--workdir={workdir} cannot be written: {reason}{at}{kept}") from error
+        raise UserError(f"--workdir={workdir} cannot be written: {_DISK.get(error.errno, error.strerror)}") from None
+    with lock:
+        _lock(lock, workdir)
+        _compare_config(workdir, config)
+        try:
+            yield workdir
+        except OSError as error:
+            if error.errno not in _DISK:
+                raise
+            steps = Checkpoints(workdir).steps()
+            kept = f"the checkpoint of step {steps[-1]} is whole" if steps else "no checkpoint had been saved"
+            message = f"--workdir={workdir} cannot be written: {_DISK[error.errno]}; {kept}"
+            raise UserError(f"{message}, and the same command goes on from there") from None
 
 
 def _lock(lock, workdir: Path) -> None:
@@ -68,14 +70,22 @@ def _lock(lock, workdir: Path) -> None:
         raise UserError(f"--workdir={workdir}: another process is training there; accepted: another --workdir") from None
 
 
-def _write_config(workdir: Path, config: Mapping) -> None:
-    new = json.loads(json.dumps(config.to_dict()))
-    path = workdir / CONFIG
-    if path.exists():
-        differ = logs.differences(read_config(workdir), new, FREE)
-        if differ:
-            raise UserError(
-                f"--workdir={workdir} holds a run with another config ({'; '.join(differ)}); "
-                "accepted: that config, or another --workdir"
-            )
-    logs.write_atomically(path, json.dumps(new, indent=2) + "\n")
+def _compare_config(workdir: Path, config: Mapping) -> None:
+    if not (workdir / CONFIG).exists():
+        return
+    differ = logs.differences(read_config(workdir), _json(config), FREE)
+    if differ:
+        raise UserError(
+            f"--workdir={workdir} holds a run with another config ({'; '.join(differ)}); "
+            "accepted: that config, or another --workdir"
+        )
+
+
+def write_config(workdir: Path, config: Mapping) -> None:
+    """The run's config as config.json."""
+    logs.write_atomically(workdir / CONFIG, json.dumps(_json(config), indent=2) + "\n")
+
+
+def _json(config: Mapping) -> dict[str, Any]:
+    """The config as JSON gives it back: tuples as lists."""
+    return json.loads(json.dumps(config.to_dict()))

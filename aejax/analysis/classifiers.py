@@ -69,7 +69,7 @@ class Svm:
             if model.n_iter_ < self.PASSES:
                 return model
             self.dual = False
-        return _quietly(LinearSVC(C=c, dual=False, tol=1e-3), x, y)
+        return _quietly(LinearSVC(C=c, dual=False, tol=1e-4), x, y)
 
 
 class Logistic:

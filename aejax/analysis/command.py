@@ -45,6 +45,12 @@ def heading(run: Any) -> str:
     return f"{run.config.name}, step {int(run.step):,}"
 
 
+def training_only(config: Mapping[str, Any]) -> list[str]:
+    """The parts whose masks and noise act in training and are left off in encoding, e.g. ``["code lifetime"]``."""
+    parts = [(part, config[part]["name"]) for part in ("corruption", "code")]
+    return [f"{part} {name}" for part, name in parts if name not in ("none", "deterministic")]
+
+
 def class_names(dataset: Any, labels: Any) -> list[str]:
     """A name for each class number that the labels hold; its digits where the data set names none."""
     names = list(dataset.classes or ())
@@ -71,7 +77,7 @@ def execute(
     try:
         flags = _parse(name, analyse, sys.argv[1:] if argv is None else argv, define)
         if flags.help:
-            print(f"{inspect.getmodule(analyse).__doc__}\n{flags.main_module_help() or flags.get_help()}")
+            print(f"{inspect.getmodule(analyse).__doc__}\n{_describe(flags)}")
             return 0
         workdir = Path(flags.workdir)
         if not workdir.is_dir():
@@ -96,7 +102,7 @@ def _parse(name, analyse, argv, define) -> absl_flags.FlagValues:
     absl_flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", flag_values=flags)
     if define:
         define(flags)
-    accepted = ", ".join(f"--{flag}" for flag in sorted(set(flags) - {"h", "help"}))
+    accepted = ", ".join(f"--{flag}" for flag in flags if flag not in ("h", "help"))
     try:
         rest = flags([name, *argv])[1:]
     except absl_flags.Error as error:
@@ -106,3 +112,8 @@ def _parse(name, analyse, argv, define) -> absl_flags.FlagValues:
     if not flags.workdir and not flags.help:
         raise UserError(f"--workdir=DIR is missing; accepted: {accepted}")
     return flags
+
+
+def _describe(flags: absl_flags.FlagValues) -> str:
+    shown = [flags[name] for name in flags if name != "h"]
+    return "\n".join(f"  --{f.name}: {f.help}" + (f" (default: {f.value})" if f.value else "") for f in shown)

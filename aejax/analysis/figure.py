@@ -28,8 +28,7 @@ GREY = "#8C8C8C"
 # Zero is grey, so that it differs from the white of the page; both ends are as dark as one another.
 DIVERGING = LinearSegmentedColormap.from_list(
     "blue_grey_vermillion", ["#002B4D", "#0072B2", "#7FB3D1", "#E4E4E4", "#EBA679", "#D55E00", "#5C2200"]
-)
-DIVERGING.set_bad("white")
+).with_extremes(bad="white")
 
 
 def new(width: float = PAGE, height: float = 4.0) -> Figure:
@@ -51,8 +50,8 @@ def save(figure: Figure, path: Path | str) -> None:
 
 def set_title(figure: Figure, title: str) -> None:
     """The figure's title, wrapped to its width."""
-    characters = int(figure.get_figwidth() * 13)
-    figure.suptitle("\n".join(textwrap.fill(line, characters) for line in title.splitlines()), fontsize=10)
+    characters = int(figure.get_figwidth() * 14)
+    figure.suptitle("\n".join(textwrap.fill(line, characters) for line in title.splitlines()), fontsize=9.5)
 
 
 def tidy(axes: Axes) -> None:
@@ -94,7 +93,7 @@ def draw_reconstructions(
     Args:
       inputs, outputs: [n, h, w, c] floats in [0, 1] (clipped), n >= 1.
       title: what it is.
-      captions: [n] short texts, one under each pair.
+      captions: [n] short texts, of a line or two, one under each pair.
 
     Raises:
       ValueError: the shapes differ.
@@ -103,13 +102,14 @@ def draw_reconstructions(
         raise ValueError(f"inputs {inputs.shape} and outputs {outputs.shape} must both be [n, h, w, c]")
     n, h, w = inputs.shape[:3]
     columns = min(n, 10)
-    inner, outer = max(1, h // 14), max(2, h // 3 if captions is None else h // 2)
+    lines = 1 + max((text.count("\n") + 1 for text in captions or ()), default=0)
+    inner, outer = max(1, h // 14), max(2, lines * h // 5)
     tile = np.ones((n, 2 * h + inner + outer, w, 3), np.float32)  # a pair and the white under it
     tile[:, :h], tile[:, h + inner : 2 * h + inner] = rgb(inputs), rgb(outputs)
     canvas, corners = mosaic(tile, columns, gap=max(1, w // 14))
     # Few images are drawn smaller than a page allows: a column is at most 0.9 inches.
     width = min(PAGE, 0.6 + 0.9 * columns)
-    figure = new(max(width, 3.6), (width - 0.5) * canvas.shape[0] / canvas.shape[1] + 0.2 + 0.2 * (1 + len(title) // 90))
+    figure = new(max(width, 3.6), (width - 0.5) * canvas.shape[0] / canvas.shape[1] + 0.5)
     axes = figure.add_subplot()
     axes.imshow(np.nan_to_num(canvas, nan=1.0), interpolation="nearest")
     axes.spines[:].set_visible(False)

@@ -4,6 +4,7 @@ import contextlib
 import json
 import math
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ def rounded(value: Any, digits: int = 6) -> Any:
 def write_json(path: Path, numbers: dict[str, Any]) -> None:
     """Write the numbers, rounded, as strict JSON (a value that is not finite becomes null)."""
     text = json.dumps(rounded(numbers), indent=1, allow_nan=False)
+    text = re.sub(r"\[[^\[\]{}]*\]", lambda row: re.sub(r"\n\s*", " ", row[0]), text)  # a row of numbers on one line
     with replacing(path) as temporary:
         temporary.write_text(text + "\n")
 

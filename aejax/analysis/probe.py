@@ -8,8 +8,10 @@ and valid at that C; the test split looked at once, by that last classifier.
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from absl import flags as absl_flags
 from matplotlib.figure import Figure
 
 from aejax.analysis import command, figure, selection
@@ -62,9 +64,9 @@ def probe(
         if not all(np.isfinite(x.sum(dtype=np.float64)) for x in (train, valid, test)):
             raise UserError(f"probe: the {kind} are not all finite; it needs a run whose training did not diverge")
         scaling = Scaling.fit(train)
-        tests[kind] = scaling(test)
+        train, valid, tests[kind] = (scaling(x) for x in (train, valid, test))
         for family in families:
-            tasks[family, kind] = (family, scaling(train), labels[0], scaling(valid), labels[1])
+            tasks[family, kind] = (family, train, labels[0], valid, labels[1])
     fits = fit_all(list(tasks.values()))
     return {key: (fit, fit.model.predict(tests[key[1]])) for key, fit in zip(tasks, fits, strict=True)}
 
@@ -97,6 +99,18 @@ def score(fit: Fit, predicted: np.ndarray, labels: np.ndarray, names: Sequence[s
     }
 
 
+def describe(x: np.ndarray) -> dict:
+    """The number of features of x [n, d], and the share of its values that are zero."""
+    return {"dimensions": x.shape[1], "zeros_percent": 100 * (1 - np.count_nonzero(x) / x.size)}
+
+
+def compare(family: str, scores: Mapping[tuple[str, str], dict], differences: Mapping) -> dict:
+    """The numbers of one family: each kind of feature, and codes minus pixels in points with its standard error."""
+    points, error = differences[family]
+    kinds = {kind: s for (name, kind), s in scores.items() if name == family}
+    return {**kinds, "codes_minus_pixels": {"points": points, "standard_error": error}}
+
+
 def draw(scores: Mapping[tuple[str, str], dict], names: Sequence[str], title: str) -> Figure:
     """The confusion matrices, a row for each classifier and a column for each kind of feature.
 
@@ -112,7 +126,7 @@ def draw(scores: Mapping[tuple[str, str], dict], names: Sequence[str], title: st
     for (family, kind), share in shares.items():
         ax = axes[families.index(family), kinds.index(kind)]
         ax.set_facecolor("#E4E4E4")
-        image = ax.imshow(errors[family, kind], cmap="cividis_r", vmin=0, vmax=top, interpolation="nearest")
+        image = ax.imshow(errors[family, kind], cmap="Blues", vmin=0, vmax=top, interpolation="nearest")
         ax.set_title(f"{TITLES[family]} on {kind}: {scores[family, kind]['test_accuracy']:.2f} %", fontsize=9)
         ticks = np.arange(len(names)) if len(names) <= 20 else selection.evenly(len(names), 10)
         long = max(map(len, names)) > 3
@@ -124,7 +138,8 @@ def draw(scores: Mapping[tuple[str, str], dict], names: Sequence[str], title: st
             for (i, j), value in np.ndenumerate(share):
                 if value > 0:
                     colour = "white" if i != j and value > 0.55 * top else "black"
-                    ax.text(j, i, f"{value:.1f}", ha="center", va="center", fontsize=5.5, color=colour)
+                    text = f"{value:.1f}".removesuffix(".0")
+                    ax.text(j, i, text, ha="center", va="center", fontsize=5.5, color=colour)
     bar = picture.colorbar(image, ax=axes, shrink=0.6, aspect=30, pad=0.01)
     bar.set_label("errors, % of the true class", fontsize=8)
     bar.ax.tick_params(labelsize=7)
@@ -137,17 +152,36 @@ def summarise(scores: Mapping[tuple[str, str], dict], differences: Mapping[str, 
     lines = []
     for family, (points, error) in differences.items():
         codes, pixels = scores[family, "codes"], scores[family, "pixels"]
-        verdict = "within noise of" if abs(points) < 2 * error else "above" if points > 0 else "below"
+        verdict = "within noise of" if abs(points) <= 2 * error else "above" if points > 0 else "below"
         lines.append(
             f"{TITLES[family]}: {codes['test_accuracy']:.2f} % on the codes (C {codes['C']:.3g}), {points:+.2f} ± "
             f"{error:.2f} points, {verdict} the {pixels['test_accuracy']:.2f} % on raw pixels (C {pixels['C']:.3g})."
         )
         told = [f"{' and '.join(p['classes'])} ({p['errors']})" for p in codes["most_confused"]]
-        lines.append(f"  Most confused from the codes: {', '.join(told)}." if told else "  No test example is confused.")
+        lines.append(f"  Most confused from the codes: {', '.join(told) or 'none'}.")
         for kind, s in (("codes", codes), ("pixels", pixels)):
             if s["C"] in (GRID[0], GRID[-1]):
                 lines.append(f"  C on the {kind} is at an end of its grid ({s['C']:.3g}): a better one may lie beyond.")
     return lines
+
+
+def gather(dataset: Any, source: str, limit: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """The raw images [n, h, w, c] and labels [n] of train, valid and test, the first two ``limited``.
+
+    Raises:
+      UserError: a split is empty, there are no labels, or they are all the same; ``source`` names the data set.
+    """
+    splits = [getattr(dataset, name) for name in SPLITS]
+    for name, split in zip(SPLITS, splits, strict=True):
+        if not len(split.images):
+            raise UserError(f"probe: the {name} split of {source} is empty; all three are needed")
+        if split.labels is None:
+            raise UserError(f"probe: {source} has no labels; accepted: a data set with a class an image")
+    chosen = [*limited([split.labels for split in splits], limit), np.arange(len(splits[2].images))]
+    labels = [np.asarray(split.labels)[i].astype(np.int64) for split, i in zip(splits, chosen, strict=True)]
+    if len(np.unique(labels[0])) < 2:
+        raise UserError("probe: the training images are all of one class; it needs two or more")
+    return [split.images[i] for split, i in zip(splits, chosen, strict=True)], labels
 
 
 def analyse(workdir: Path, flags) -> command.Findings:
@@ -157,17 +191,7 @@ def analyse(workdir: Path, flags) -> command.Findings:
         raise UserError(f"--classifiers={','.join(families)}: accepted are {', '.join(FAMILIES)}, or several by commas")
     run = command.load(workdir)
     dataset = run.dataset()
-    splits = [getattr(dataset, name) for name in SPLITS]
-    for name, split in zip(SPLITS, splits, strict=True):
-        if not len(split.images):
-            raise UserError(f"probe: the {name} split of {run.config.data.name} is empty; it needs train, valid and test")
-        if split.labels is None:
-            raise UserError(f"probe: {run.config.data.name} has no labels; accepted: a data set with a class an image")
-    chosen = [*limited([split.labels for split in splits], flags.limit), np.arange(len(splits[2].images))]
-    labels = [np.asarray(split.labels)[i].astype(np.int64) for split, i in zip(splits, chosen, strict=True)]
-    if len(np.unique(labels[0])) < 2:
-        raise UserError("probe: the training images are all of one class; it needs two or more")
-    images = [split.images[i] for split, i in zip(splits, chosen, strict=True)]
+    images, labels = gather(dataset, run.config.data.name, flags.limit)
     features = {
         "codes": [np.asarray(run.encode(x)) for x in images],
         "pixels": [np.asarray(run.prepare(x)).reshape(len(x), -1) for x in images],
@@ -180,11 +204,10 @@ def analyse(workdir: Path, flags) -> command.Findings:
     numbers = {
         **command.about(run),
         "examples": {name: len(y) for name, y in zip(SPLITS, labels, strict=True)},
-        "features": {kind: {"dimensions": x[0].shape[1], "zeros_percent": 100 * (1 - np.count_nonzero(x[0]) / x[0].size)}
-                     for kind, x in features.items()},
+        "features": {kind: describe(train) for kind, (train, _, _) in features.items()},
         "classes": names,
-        **{f: {kind: scores[f, kind] for kind in features} | {"difference_points": differences[f][0],
-               "difference_standard_error": differences[f][1]} for f in families},
+        "chance_percent": 100 * np.mean(labels[2] == np.bincount(labels[0]).argmax()),
+        **{f: compare(f, scores, differences) for f in families},
     }
     title = f"{command.heading(run)}: linear classifiers on {len(labels[2]):,} test images, C chosen on valid"
     return command.Findings(draw(scores, names, title), numbers, summarise(scores, differences))
@@ -192,11 +215,9 @@ def analyse(workdir: Path, flags) -> command.Findings:
 
 def define(flags) -> None:
     """The flags of this command."""
-    absl_flags = command.absl_flags
     absl_flags.DEFINE_list("classifiers", list(FAMILIES), "Which: svm, logistic, or both.", flag_values=flags)
-    absl_flags.DEFINE_integer(
-        "limit", 0, "Use so many labels of train and valid together, as many of each class; 0 uses all.", 0,
-        flag_values=flags)  # fmt: skip
+    limit = "Use so many labels of train and valid together, as many of each class; 0 uses all."
+    absl_flags.DEFINE_integer("limit", 0, limit, lower_bound=0, flag_values=flags)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

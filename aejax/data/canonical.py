@@ -17,7 +17,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from aejax.data import binary, download
-from aejax.data.dataset import Source, Split, one_line
+from aejax.data.dataset import Source, Split, home, one_line
 from aejax.errors import UserError
 
 SYSTEM = Path("/usr/share/datasets")  # where Debian's dataset-* packages put theirs
@@ -177,7 +177,7 @@ def read(name: str, data: ConfigDict) -> Source:
 
 def cache() -> Path:
     """The project's cache of downloads; it need not exist."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "aejax"
+    return home(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "aejax"
 
 
 def places(folder: str) -> list[Path]:
@@ -186,12 +186,12 @@ def places(folder: str) -> list[Path]:
     Raises:
       UserError: ``data.dir`` is set, but is no folder.
     """
-    if folder and not Path(folder).expanduser().is_dir():
+    if folder and not os.path.isdir(home(folder)):
         raise UserError(f"data.dir={folder}: no such folder")
-    keras = Path(os.environ.get("KERAS_HOME") or "~/.keras") / "datasets"
+    keras = os.path.join(os.environ.get("KERAS_HOME") or "~/.keras", "datasets")
     torchvision = ("data", "../data", "~/data")
     candidates = (folder, os.environ.get("AEJAX_DATA"), cache(), keras, *torchvision, SYSTEM)
-    return [Path(place).expanduser() for place in candidates if place]
+    return [home(place) for place in candidates if place]
 
 
 def find(known: Canonical, roots: Sequence[Path]) -> tuple[Layout, list[Path]] | None:
@@ -211,7 +211,9 @@ def find(known: Canonical, roots: Sequence[Path]) -> tuple[Layout, list[Path]] |
 def _file(folder: Path, name: str) -> Path | None:
     """The file under any of the names that it goes by: gzipped or not, and train-images.idx3-ubyte."""
     dotted = name.replace("-idx", ".idx")
-    return next((path for n in (name, dotted) for path in (folder / n, folder / f"{n}.gz") if path.is_file()), None)
+    return next(
+        (path for n in (name, dotted) for path in (folder / n, folder / f"{n}.gz") if os.path.isfile(path)), None
+    )
 
 
 def _download(name: str, known: Canonical) -> tuple[Layout, list[Path]]:
@@ -236,7 +238,7 @@ def _download(name: str, known: Canonical) -> tuple[Layout, list[Path]]:
 def _checked(name: str, known: Canonical, arrays: Arrays, folder: Path) -> Source:
     fingerprint = zlib.crc32(np.ascontiguousarray(arrays["train"][1], np.uint8))
     for other, its in SETS.items():
-        if other != name and its.fingerprint == fingerprint:
+        if other != name and its.fingerprint and its.fingerprint == fingerprint:
             raise UserError(f"data.name={name}: the files in {folder} are those of {other}")
     parts = {}
     for (part, (images, labels)), count in zip(arrays.items(), known.counts, strict=True):

@@ -1,6 +1,8 @@
 """What every source hands over: arrays and what they mean."""
 
 import dataclasses
+import os
+from pathlib import Path
 
 import numpy as np
 
@@ -21,6 +23,7 @@ class Split:
     labels: np.ndarray | None = None
 
     def __post_init__(self):
+        """Checks the form."""
         images, labels = self.images, self.labels
         if images.ndim != 4 or images.dtype not in (np.uint8, np.float32) or not images.flags.c_contiguous:
             raise ValueError(
@@ -30,6 +33,7 @@ class Split:
             raise ValueError(f"labels must be int32 {images.shape[:1]}; they are {labels.dtype} {labels.shape}")
 
     def __len__(self) -> int:
+        """Number of examples."""
         return len(self.images)
 
 
@@ -68,6 +72,11 @@ class Dataset:
     def shape(self) -> tuple[int, int, int]:
         """(h, w, c) of one image."""
         return self.train.images.shape[1:]
+
+
+def home(path: str | Path) -> Path:
+    """The path with ~ expanded; as it is where nobody's home is known (``Path.expanduser`` would fail there)."""
+    return Path(os.path.expanduser(path))
 
 
 def one_line(error: BaseException) -> str:

@@ -88,6 +88,8 @@ def _result(outcome: str | BaseException, folder: Path, requests) -> Path:
             raise UserError(
                 f"{folder}: cannot be written ({one_line(outcome)}); name another cache by $XDG_CACHE_HOME"
             ) from outcome
+        case Exception():  # something of urllib3's that requests does not wrap
+            raise DownloadError(one_line(outcome)) from outcome
     raise outcome
 
 

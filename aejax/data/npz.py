@@ -17,12 +17,13 @@ go unnoticed.
 
 * Images are [n, h, w, c] or [n, h, w] (one channel); vectors [n, d] become [n, 1, d, 1].
 * uint8 stays. Booleans become 0 and 255. Other integers become uint8 where all lie in 0..255, and are refused
-  otherwise. Floats become float32 and must be finite; they are not scaled. Integers that never exceed 1 are
-  refused: they look binary, and would be almost black on the scale 0..255.
+  otherwise. Floats become float32 and must be finite; they are not scaled. Training images that are integers and
+  never exceed 1 are refused: they look binary, and would be almost black on the scale 0..255.
 * Labels are [n] or [n, 1] integers or strings. Without ``classes``, the classes are the distinct labels of all
   splits in ascending order, and each label becomes its place among them; with it, labels are those places.
 """
 
+import os
 import zipfile
 import zlib
 from pathlib import Path
@@ -30,7 +31,7 @@ from pathlib import Path
 import numpy as np
 from ml_collections import ConfigDict
 
-from aejax.data.dataset import Source, Split, one_line
+from aejax.data.dataset import Source, Split, home, one_line
 from aejax.errors import UserError
 
 IMAGES = {
@@ -51,7 +52,7 @@ def read(data: ConfigDict, rest: str) -> Source:
     Raises:
       UserError: the file is missing, corrupt or pickled, or its arrays are not as described.
     """
-    path = Path(rest).expanduser()
+    path = home(rest)
     arrays = _load(path)
     image_keys = {part: _only(path, arrays, names) for part, names in IMAGES.items()}
     label_keys = {part: _only(path, arrays, names) for part, names in LABELS.items()}
@@ -63,6 +64,10 @@ def read(data: ConfigDict, rest: str) -> Source:
         raise UserError(f"{path}: no training images; accepted keys: {', '.join(IMAGES['train'])}")
     images = {p: _images(f"{path}: {key}", arrays[key]) for p, key in image_keys.items() if key}
     _alike(path, images, image_keys)
+    if arrays[image_keys["train"]].dtype.kind in "ui" and images["train"].max() <= 1:
+        raise UserError(
+            f"{path}: {image_keys['train']} never exceeds 1 on the scale 0..255; store binary images as bool"
+        )
     raw = {p: _raw_labels(f"{path}: {key}", arrays[key]) for p, key in label_keys.items() if key}
     if raw and raw.keys() != images.keys():
         odd = sorted(raw.keys() ^ images.keys())[0]
@@ -75,7 +80,7 @@ def read(data: ConfigDict, rest: str) -> Source:
 
 
 def _load(path: Path) -> dict[str, np.ndarray]:
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise UserError(f"data.name=npz:{path}: no such file")
     try:
         file = np.load(path, allow_pickle=False)
@@ -126,8 +131,6 @@ def _pixels(where: str, array: np.ndarray) -> np.ndarray:
             raise UserError(
                 f"{where} is {array.dtype} from {low} to {high}; integers must lie in 0..255, or scale to floats"
             )
-        if high <= 1:
-            raise UserError(f"{where} never exceeds 1 in a range of 0..255; store binary images as bool")
         return array.astype(np.uint8, copy=False)
     if kind == "f":
         with np.errstate(over="ignore"):  # an overflow becomes infinite, which is told below
@@ -142,7 +145,7 @@ def _finite(where: str, array: np.ndarray) -> None:
     if count := np.count_nonzero(bad):
         first = tuple(int(i) for i in np.unravel_index(bad.argmax(), bad.shape))
         inside = np.count_nonzero(bad.reshape(len(bad), -1).any(axis=1))
-        raise UserError(f"{where} has {count:,} values NaN or infinite, in {inside:,} images; the first at {first}")
+        raise UserError(f"{where}: {count:,} NaN or infinite, in {inside:,} of the images; the first at {first}")
 
 
 def _alike(path: Path, images: dict[str, np.ndarray], keys: dict[str, str]) -> None:
@@ -161,7 +164,7 @@ def _raw_labels(where: str, array: np.ndarray) -> np.ndarray:
         array = array[:, 0]
     if array.ndim != 1 or array.dtype.kind not in "buiU":
         raise UserError(f"{where} is {array.dtype} {array.shape}; labels must be integers or strings, [n]")
-    return array
+    return array if array.dtype.kind == "U" else array.astype(np.int64)
 
 
 def _classes(path: Path, raw: dict[str, np.ndarray], names) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:

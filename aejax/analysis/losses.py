@@ -1,0 +1,182 @@
+"""How did training go? The curves of metrics.jsonl: the loss, what it is made of, and how far train and valid part."""
+
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+
+from aejax import workdirs
+from aejax.analysis import command, figure
+from aejax.analysis.files import read_metrics
+from aejax.errors import UserError
+
+# What a line holds beside the loss and its penalties.
+OTHER = {"step", "epoch", "split", "loss", "reconstruction", "reconstruction_per_pixel", "active_units", "dead_units"}
+LOOK = {"train": (figure.BLUE, "-", "o"), "valid": (figure.VERMILLION, "--", "s"), "test": (figure.BLACK, "none", "*")}
+
+Curve = tuple[np.ndarray, np.ndarray]  # epochs [k] ascending, values [k]
+
+
+def curves(rows: Sequence[dict[str, Any]], key: str) -> dict[str, Curve]:
+    """Split -> its curve of ``key``: from the lines of metrics.jsonl that hold a number (NaN is one) under it."""
+    found: dict[str, dict[float, float]] = {}
+    for row in rows:
+        if isinstance(row.get(key), int | float):
+            found.setdefault(row["split"], {})[float(row["epoch"])] = float(row[key])
+    return {split: tuple(np.array(sorted(points.items())).T) for split, points in found.items()}
+
+
+def penalties(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """The names of the penalties: every other number that a line holds, in order of appearance."""
+    names = dict.fromkeys(k for row in rows for k, v in row.items() if isinstance(v, int | float))
+    return [name for name in names if name not in OTHER]
+
+
+def lowest(curve: Curve) -> tuple[float, float]:
+    """The epoch and value of a curve's minimum, the first of equals; NaN where nothing is finite."""
+    epochs, values = curve
+    if not np.isfinite(values).any():
+        return math.nan, math.nan
+    best = int(np.nanargmin(np.where(np.isfinite(values), values, np.nan)))
+    return float(epochs[best]), float(values[best])
+
+
+def late_change(curve: Curve) -> float:
+    """The change over the last quarter of a curve (at least 4 points), as a share of what it was before.
+
+    That of the least-squares line through those points, for single epochs are noisy:
+    below 0 while it falls. NaN for a curve of fewer than 4.
+    """
+    k = max(4, len(curve[0]) // 4)
+    epochs, values = (x[-k:] for x in curve)
+    if len(values) < 4 or not np.isfinite(values).all():
+        return math.nan
+    slope, offset = np.polyfit(epochs - epochs[-1], values, 1)
+    change = slope * (epochs[-1] - epochs[0])
+    return float(change / abs(offset - change)) if offset != change else math.nan
+
+
+def wants_log(found: dict[str, Curve], ratio: float = 4.0) -> bool:
+    """Whether a logarithmic scale serves: all values are positive, the largest over ``ratio`` times the smallest."""
+    values = np.concatenate([v[np.isfinite(v)] for _, v in found.values()])
+    return bool(len(values) and values.min() > 0 and values.max() > ratio * values.min())
+
+
+def measure(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The numbers: final values of everything by split, the best valid epoch, the gap between train and valid.
+
+    ``gap`` is valid minus train at the last epoch that both have, in the loss's own
+    units, and ``gap_percent`` the same relative to train.
+    """
+    loss = curves(rows, "loss")
+    finals: dict[str, dict[str, float]] = {}
+    for row in rows:
+        finals.setdefault(row["split"], {}).update({k: v for k, v in row.items() if k not in ("step", "split")})
+    numbers = {"final": finals, "penalties": penalties(rows), "lines": len(rows)}
+    for split in ("train", "valid"):
+        if split in loss:
+            epoch, value = lowest(loss[split])
+            numbers[f"best_{split}"] = {"epoch": epoch, "loss": value}
+            numbers[f"late_change_{split}_percent"] = 100 * late_change(loss[split])
+    if {"train", "valid"} <= loss.keys() and len(common := np.intersect1d(loss["train"][0], loss["valid"][0])):
+        train, valid = (np.interp(common[-1], *loss[split]) for split in ("train", "valid"))
+        numbers |= {"gap_epoch": common[-1], "gap": valid - train, "gap_percent": 100 * (valid - train) / abs(train)}
+    return numbers
+
+
+def _panel(axes: Axes, found: dict[str, Curve], title: str) -> None:
+    for split, (epochs, values) in found.items():
+        colour, line, marker = LOOK.get(split, (figure.GREY, ":", "x"))
+        lone = split == "test" or len(epochs) == 1
+        if split == "test":  # tested at the end; the earlier lines, if any, are no curve to choose by
+            epochs, values = epochs[-1:], values[-1:]
+        marked = marker if lone or len(epochs) <= 20 else None
+        size = 9 if split == "test" else 3.5
+        style = {"color": colour, "linestyle": "none" if lone else line, "marker": marked, "markersize": size}
+        axes.plot(epochs, values, linewidth=1.4, label=split, zorder=3, **style)
+    figure.tidy(axes)
+    if wants_log(found):
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if wants_log(found, 20.0) else (1.0, 2.0, 3.0, 4.0, 6.0, 8.0)))
+        axes.yaxis.set_major_formatter(ScalarFormatter())
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        title += " (log)"
+    axes.set_title(title, fontsize=9)
+    axes.set_xlabel("epoch", fontsize=8)
+    axes.legend(fontsize=8, frameon=False)
+
+
+def draw(rows: Sequence[dict[str, Any]], title: str) -> Figure:
+    """The loss, and where there are penalties the reconstruction and each of them, a panel each."""
+    names = penalties(rows)
+    panels = [("loss", "loss per example")]
+    if names:
+        panels.append(("reconstruction", "reconstruction per example"))
+        panels += [(name, f"{name} penalty, unweighted") for name in names]
+    columns = 1 if len(panels) == 1 else 2 if len(panels) in (2, 4) else 3
+    lines = -(-len(panels) // columns)
+    picture = figure.new(figure.PAGE if columns > 1 else 5.5, 0.5 + (3.2 if columns < 3 else 2.5) * lines)
+    axes = picture.subplots(lines, columns, squeeze=False).ravel()
+    for ax, (key, name) in zip(axes, panels, strict=False):
+        _panel(ax, curves(rows, key), name)
+    for ax in axes[len(panels) :]:
+        ax.set_axis_off()
+    figure.set_title(picture, title)
+    return picture
+
+
+def percent(value: float) -> str:
+    """A signed percentage to two digits, without an exponent."""
+    return f"{value:+.0f} %" if abs(value) >= 10 else f"{value:+.2g} %"
+
+
+def summarise(numbers: dict[str, Any], differs: Sequence[str]) -> list[str]:
+    """What the numbers say, a sentence a line."""
+    last = {split: values.get("loss", math.nan) for split, values in numbers["final"].items()}
+    epoch = max(values["epoch"] for values in numbers["final"].values())
+    lines = [f"After {epoch:g} epochs the loss is {', '.join(f'{v:.5g} on {split}' for split, v in last.items())}."]
+    if "best_valid" in numbers:
+        best, end = numbers["best_valid"], numbers["final"]["valid"]
+        worse = 100 * (end["loss"] - best["loss"]) / abs(best["loss"]) if best["loss"] else 0.0
+        after = "the last one" if best["epoch"] == end["epoch"] else f"{percent(worse)} since"
+        lines.append(f"The best valid loss, {best['loss']:.5g}, was at epoch {best['epoch']:g}, {after}.")
+    split = "valid" if "best_valid" in numbers else "train"
+    change = numbers.get(f"late_change_{split}_percent", math.nan)
+    if math.isfinite(change):
+        how = "is still falling" if change < -1 else "is rising" if change > 1 else "has levelled off"
+        lines.append(f"The {split} loss {how}: {percent(change)} over the last quarter of its points.")
+    if math.isfinite(numbers.get("gap_percent", math.nan)):
+        text = f"Valid minus train: {numbers['gap']:+.4g} ({percent(numbers['gap_percent'])} of train)"
+        lines.append(
+            f"{text}; only train has the masks and noise of {' and '.join(differs)}: no gap of generalisation alone."
+            if differs
+            else f"{text}; train is the mean over the epoch while the weights still moved."
+        )
+    broken = [s for s, values in numbers["final"].items() if not math.isfinite(values.get("loss", math.nan))]
+    return lines + [f"The last {s} loss is not finite: the run diverged." for s in broken]
+
+
+def analyse(workdir: Path, flags) -> command.Findings:
+    """The curves of the run in ``workdir``; needs its metrics and config, and no checkpoint."""
+    config, rows = workdirs.read_config(workdir), read_metrics(workdir)
+    if not curves(rows, "loss"):
+        raise UserError(f"{workdir}/metrics.jsonl: no line has a loss; nothing has been trained or evaluated yet")
+    step = max(row.get("step", 0) for row in rows)
+    numbers = {"config": config["name"], "step": step, **measure(rows)}
+    picture = draw(rows, f"{config['name']}, step {step:,}: loss over the epochs")
+    return command.Findings(picture, numbers, summarise(numbers, command.training_only(config)))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """``python -m aejax.analysis.losses --workdir=DIR``."""
+    return command.execute("losses", analyse, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,149 @@
+"""Images of any Pillow mode and size -> one uint8 array.
+
+* EXIF orientation is honoured.
+* Bilevel images become 0 and 255; 16-bit ones are scaled to 8 bits, round(v · 255 / 65535); palettes, CMYK and
+  the like become RGB; floating-point pixels are refused. Of an animation, the first frame.
+* Transparency is laid over white.
+* ``channels`` 1 or 3 converts: RGB to grey by the ITU-R 601-2 luma, as Pillow does; 0 keeps grey grey and colour RGB.
+* ``size`` stretches to size × size pixels by Lanczos resampling (antialiased; the aspect ratio is not kept).
+* Pillow's guard against decompression bombs stands: what it warns of is refused.
+"""
+
+import io
+import math
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from aejax.data.dataset import one_line
+from aejax.errors import UserError
+
+MODES = {1: "L", 3: "RGB"}
+ORIENTATION = 0x0112  # the EXIF tag
+CHUNK = 64  # images a task of the thread pool
+
+
+def check(data: ConfigDict) -> None:
+    """Refuses sizes and channels that mean nothing.
+
+    Raises:
+      UserError: names the key.
+    """
+    if data.size < 0:
+        raise UserError(f"data.size={data.size}: a height and width in pixels, or 0 to keep theirs")
+    if data.channels not in (0, *MODES):
+        raise UserError(f"data.channels={data.channels}: accepted: 1 (grey), 3 (RGB), 0 (theirs)")
+
+
+def decode(file: Path | io.BytesIO, name: str, size: int, channels: int) -> np.ndarray:
+    """One image file -> [h, w, c] uint8, by the rules above.
+
+    Raises:
+      UserError: names the image, which cannot be decoded.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(file) as image:
+            return _pixels(image, size, channels)
+    except Image.UnidentifiedImageError as error:
+        raise UserError(f"{name}: not an image, or a corrupt one") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise UserError(f"{name}: more than {Image.MAX_IMAGE_PIXELS:,} pixels, which Pillow refuses") from error
+    except Exception as error:  # each of Pillow's formats fails in ways of its own
+        raise UserError(f"{name}: unreadable image ({one_line(error)})") from error
+
+
+def stack(count: int, read: Callable[[int], np.ndarray], name: Callable[[int], str], threads: int = 0) -> np.ndarray:
+    """Images of one size and number of channels -> [count, h, w, c] uint8.
+
+    Args:
+      count: how many, at least one.
+      read: place -> [h, w, c] uint8.
+      name: place -> what to call the image in a message.
+      threads: how many read at a time; 0 takes one a core.
+
+    Raises:
+      UserError: names two images that differ, and the key that mends it; or what ``read`` raises.
+    """
+    with _bombs_are_errors():
+        first = read(0)
+        images = _room((count, *first.shape))
+
+        def fill(start: int) -> None:
+            for i in range(start, min(start + CHUNK, count)):
+                image = read(i)
+                if image.shape != first.shape:
+                    raise UserError(_difference(name(0), first.shape, name(i), image.shape))
+                images[i] = image
+
+        with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+            for _ in pool.map(fill, range(0, count, CHUNK)):  # in order: the error told is the first one's
+                pass
+    return images
+
+
+def _room(shape: tuple[int, ...]) -> np.ndarray:
+    try:
+        return np.empty(shape, np.uint8)
+    except MemoryError as error:
+        size = math.prod(shape) / 2**30
+        raise UserError(
+            f"{shape[0]:,} images of {shape[1]}×{shape[2]} pixels need {size:,.0f} GiB of memory; "
+            "--config.data.size=N makes them N×N"
+        ) from error
+
+
+def _pixels(image, size: int, channels: int) -> np.ndarray:
+    from PIL import Image, ImageOps
+
+    if image.getexif().get(ORIENTATION, 1) != 1:
+        image = ImageOps.exif_transpose(image)
+    image = _grey_or_rgb(image)
+    if channels and image.mode != MODES[channels]:
+        image = image.convert(MODES[channels])
+    if size and image.size != (size, size):
+        image = image.resize((size, size), Image.Resampling.LANCZOS)
+    array = np.asarray(image)
+    return array.reshape(*array.shape[:2], -1)
+
+
+def _grey_or_rgb(image):
+    """Any mode -> L or RGB."""
+    from PIL import Image
+
+    if image.mode.startswith("I"):  # 16 bits, or 32 that hold 16
+        deep = np.asarray(image).astype(np.int64)
+        if deep.min() < 0 or deep.max() > 65535:
+            raise ValueError("pixels of more than 16 bits")
+        return Image.fromarray(((deep * 255 + 32767) // 65535).astype(np.uint8))
+    if image.mode == "F":
+        raise ValueError("floating-point pixels; npz: takes those")
+    grey = image.mode in ("1", "L", "LA", "La")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    mode = "L" if grey else "RGB"
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _difference(name: str, shape: tuple, other: str, others: tuple) -> str:
+    if shape[:2] != others[:2]:
+        sizes = f"{name} has {shape[0]}×{shape[1]} pixels, {other} {others[0]}×{others[1]}"
+        return f"{sizes}; --config.data.size=N resizes all to N×N"
+    return f"{name} has {shape[2]} channels, {other} {others[2]}; --config.data.channels=1 or 3 converts all"
+
+
+@contextmanager
+def _bombs_are_errors() -> Iterator[None]:
+    from PIL import Image
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield

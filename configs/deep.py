@@ -1,0 +1,27 @@
+"""Deep autoencoder, 784-128-32-128-784."""
+
+from configs.base import base, preset
+
+
+def get_config(name: str | None = None):
+    c = base()
+    c.name = "deep"
+    c.encoder.widths = (128,)
+    c.decoder.widths = (128,)
+    c.optim.eps = 1e-7  # Keras's
+    c.train.batch_size = 32
+    c.train.epochs = 30
+    return preset(c, name, {"tiny": _tiny, "fashion_mnist": _fashion_mnist})
+
+
+def _tiny(c):
+    c.data.name = "digits"
+    c.encoder.widths = c.decoder.widths = (32,)
+    c.code.size = 16
+    c.train.epochs = 2
+
+
+def _fashion_mnist(c):
+    c.data.name = "fashion_mnist"
+    c.data.valid = 1 / 60
+    c.train.epochs = 10

@@ -1,0 +1,21 @@
+"""Eight host devices, of which a run takes one unless a test asks for more; no silent broadcasting."""
+
+import jax
+import numpy as np
+import pytest
+
+jax.config.update("jax_num_cpu_devices", 8)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def tiny():
+    """A function that gives a config file's tiny preset, unlocked, on one device, with some keys changed."""
+    from tests.configurations import load
+
+    return load

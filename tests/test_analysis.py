@@ -1,0 +1,216 @@
+"""Analyses as pure functions of arrays, on cases with known answers."""
+
+import json
+
+import numpy as np
+import pytest
+
+from aejax.analysis import figure, files, filters, losses, reconstructions, selection, weights
+from aejax.errors import UserError
+
+METRICS = [
+    {"step": 10 * e, "epoch": float(e), "split": split, "loss": value + 0.5, "reconstruction": value, "l1": 5.0,
+     "reconstruction_per_pixel": value / 16}
+    for e in range(1, 9) for split, value in (("train", 100 / e), ("valid", 100 / e + 5 * abs(e - 6)))
+] + [{"step": 80, "epoch": 8.0, "split": "test", "loss": 16.0, "reconstruction": 15.5, "l1": 5.0}]  # fmt: skip
+
+
+@pytest.fixture
+def workdir(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in METRICS))
+    return tmp_path
+
+
+# --- files, selection, weights -------------------------------------------------------------------
+
+
+def test_json_is_strict_and_rounded(tmp_path):
+    numbers = {
+        "a": np.float32(1 / 3),
+        "b": [np.nan, np.inf, 1e-9 / 3],
+        "c": np.arange(3),
+        "d": (True, None, "[x"),
+        1: 2,
+    }
+    files.write_json(tmp_path / "sub" / "a.json", numbers)
+    read = json.loads((tmp_path / "sub" / "a.json").read_text(), parse_constant=pytest.fail)
+    expected = {"a": 0.333333, "b": [None, None, 3.33333e-10], "c": [0, 1, 2], "d": [True, None, "[x"], "1": 2}
+    assert read == expected
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), files.replacing(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_metrics_cut_short_are_read_and_broken_ones_refused(workdir):
+    path = workdir / "metrics.jsonl"
+    whole = path.read_text()
+    path.write_text(whole + '{"step": 90, "epo')
+    assert files.read_metrics(workdir) == METRICS
+    path.write_text("nonsense\n" + whole)
+    with pytest.raises(UserError, match="line 1"):
+        files.read_metrics(workdir)
+    path.write_text("")
+    with pytest.raises(UserError, match="empty"):
+        files.read_metrics(workdir)
+
+
+def test_selection_is_even_over_classes_and_rankings():
+    labels = np.array([2, 0, 0, 1, 0, 2, 1, 0])
+    assert selection.by_class(labels, 6).tolist() == [1, 2, 3, 6, 0, 5]
+    assert selection.by_class(labels, 7).tolist() == [1, 2, 4, 3, 6, 0, 5]  # only class 0 has a third
+    assert labels[selection.by_class(labels, 2)].tolist() == [0, 2]
+    assert len(selection.by_class(labels, 99)) == 8
+    score = np.array([3.0, 1.0, 5.0, 4.0, 2.0])
+    assert selection.over_ranking(score, 3).tolist() == [2, 0, 1]
+    assert selection.largest(score, 2).tolist() == [2, 3]
+    assert selection.evenly(5, 9).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_weights_are_read_in_order_and_the_right_way_round():
+    layers = {f"layers_{i}": {"kernel": np.full((i + 2, i + 3), i), "bias": 0} for i in (10, 2, 0)}
+    assert [k[0, 0] for k in weights.kernels(layers)] == [0, 2, 10]  # by number: 10 after 2
+    rng = np.random.default_rng(0)
+    first, last = rng.normal(size=(12, 5)), rng.normal(size=(7, 12))
+    params = {"encoder": {"layers_0": {"kernel": first}, "layers_1": {"kernel": np.ones((5, 7))}},
+              "decoder": {"layers_0": {"kernel": last}}}  # fmt: skip
+    assert np.array_equal(weights.encoder_filters(params, (2, 3, 2))[4].ravel(), first[:, 4])
+    assert np.array_equal(weights.decoder_atoms(params, (2, 3, 2))[6].ravel(), last[6])
+    assert weights.depth(params) == (2, 1) and not weights.is_tied(params)
+    tied = {**params, "decoder": {"bias_0": np.zeros(5), "bias_1": np.zeros(12)}}
+    assert weights.is_tied(tied) and weights.depth(tied) == (2, 2)
+    assert np.array_equal(weights.decoder_atoms(tied, (2, 3, 2)), weights.encoder_filters(tied, (2, 3, 2)))
+    with pytest.raises(UserError, match="dense"):
+        weights.encoder_filters({"encoder": {"layers_0": {"kernel": np.ones((3, 3, 1, 8))}}}, (2, 3, 2))
+
+
+# --- drawing -------------------------------------------------------------------------------------
+
+
+def test_mosaic_places_tiles():
+    canvas, corners = figure.mosaic(np.arange(3.0)[:, None, None] * np.ones((3, 2, 2)), columns=2, gap=1)
+    nan = np.nan
+    expected = [[0, 0, nan, 1, 1]] * 2 + [[nan] * 5] + [[2, 2, nan, nan, nan]] * 2
+    np.testing.assert_array_equal(canvas, np.array(expected))
+    assert corners.tolist() == [[0, 0], [0, 3], [3, 0]]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_reconstructions_are_drawn_under_their_inputs(channels):
+    rng = np.random.default_rng(0)
+    inputs, outputs = rng.random((2, 12, 14, 28, channels)).astype(np.float32)
+    outputs[0] = 2.0  # clipped to white
+    axes = figure.draw_reconstructions(inputs, outputs, "title").axes[0]
+    pixels = axes.images[0].get_array()
+    np.testing.assert_allclose(pixels[:14, 30:58], np.broadcast_to(inputs[1], (14, 28, 3)))  # columns are 2 apart
+    np.testing.assert_allclose(pixels[15:29, 30:58], np.broadcast_to(outputs[1], (14, 28, 3)))
+    assert (pixels[15:29, :28] == 1).all()
+    with pytest.raises(ValueError, match=r"\[n, h, w, c\]"):
+        figure.draw_reconstructions(inputs, outputs[:3], "title")
+
+
+def test_zero_weight_is_grey_and_the_scale_is_symmetric():
+    red, green, blue, _ = figure.DIVERGING(0.5)
+    assert max(red, green, blue) - min(red, green, blue) < 0.02 and red < 0.95
+    luminance = figure.DIVERGING([0.0, 0.25, 0.75, 1.0])[:, :3] @ [0.2126, 0.7152, 0.0722]
+    assert abs(luminance[0] - luminance[3]) < 0.05 and abs(luminance[1] - luminance[2]) < 0.15
+    axes = figure.new().add_subplot()
+    figure.draw_weights(axes, np.array([[[[-0.1], [0.05]]], [[[0.0], [3.0]]]]), "w")
+    shown = axes.images[0].get_array()
+    assert [shown[0, 0], shown[0, 1], shown[0, 4], shown[0, 5]] == [-1, 0.5, 0, 1]
+    assert axes.images[0].get_clim() == (-1, 1)
+
+
+# --- reconstructions -----------------------------------------------------------------------------
+
+
+def test_squared_errors_by_hand():
+    x = np.zeros((2, 1, 2, 1), np.float32)
+    y = np.array([[3.0, 4.0], [0.0, 1.0]], np.float32).reshape(2, 1, 2, 1)
+    errors = reconstructions.squared_errors(x, y)
+    assert errors.tolist() == [25, 1]
+    assert reconstructions.class_means(errors, np.array([2, 0]), "abc") == {"a": 1, "c": 25}
+
+
+def test_explained_is_one_for_a_copy_and_zero_for_the_mean():
+    x = np.random.default_rng(0).random((50, 4, 4, 1))
+    mean = x.mean(axis=0)
+    share = lambda y: reconstructions.explained(reconstructions.squared_errors(x, y), x, mean)  # noqa: E731
+    assert share(x) == 1 and abs(share(np.broadcast_to(mean, x.shape))) < 1e-12 and share(3 - x) < 0
+    factor, errors = reconstructions.best_scale(x, 4 * x)
+    assert factor == pytest.approx(0.25) and errors.max() < 1e-20
+
+
+def test_images_outside_the_unit_range_are_stretched_alike():
+    x, y = np.array([-2.0, 2.0]), np.array([0.0, 4.0])
+    (left, right), scaled = reconstructions.displayable(x, y)
+    assert scaled and left.tolist() == [0, 1] and right.tolist() == [0.5, 1.5]
+    assert not reconstructions.displayable(np.array([0.0, 1.0]))[1]
+
+
+# --- filters -------------------------------------------------------------------------------------
+
+
+def test_concentration_from_flat_to_one_pixel():
+    flat, spot = np.ones((1, 10, 10, 1)), np.zeros((1, 10, 10, 1))
+    spot[0, 3, 4] = -2
+    noise = np.random.default_rng(0).normal(size=(20, 40, 40, 3))[..., :1]
+    assert filters.energy_in_top(flat)[0] == pytest.approx(0.1) and filters.energy_in_top(spot)[0] == 1
+    assert filters.energy_in_top(noise).mean() == pytest.approx(filters.NOISE["energy_in_top_tenth"], abs=0.01)
+    assert np.isnan(filters.energy_in_top(np.zeros((1, 4, 4, 1)))[0])
+
+
+def test_smoothness_from_chequerboard_to_constant():
+    i, j = np.indices((8, 8))
+    board = np.where((i + j) % 2, 1.0, -1.0)[None, :, :, None]
+    noise = np.random.default_rng(0).normal(size=(50, 30, 30, 1))
+    assert filters.smoothness(board)[0] == pytest.approx(-1)
+    assert filters.smoothness(np.full((1, 8, 8, 3), -0.3))[0] == pytest.approx(1)
+    assert abs(filters.smoothness(noise).mean()) < 0.01
+    assert "noise-like" in filters.look(filters.describe(noise))
+    assert "smooth and local" in filters.look({"units": 1, "smoothness": 0.8, "energy_in_top_tenth": 0.9})
+
+
+def test_firing_share_counts_every_image_once():
+    codes = np.array([[0.0, 1, 2], [0, 0, 3], [0, 0, 1], [0, 5, 1], [0, 0, 1]])
+    assert filters.firing_share(lambda x: x, codes, block=2).tolist() == [0, 0.4, 1]
+
+
+# --- losses --------------------------------------------------------------------------------------
+
+
+def test_curves_their_minima_and_late_changes():
+    found = losses.curves(METRICS, "loss")
+    assert set(found) == {"train", "valid", "test"} and found["train"][0].tolist() == list(range(1, 9))
+    assert losses.lowest(found["valid"]) == (6.0, pytest.approx(100 / 6 + 0.5))
+    assert losses.lowest((np.arange(3.0), np.array([np.nan, 2, 1]))) == (2.0, 1.0)
+    line = (np.arange(1.0, 41.0), 100 - np.arange(1.0, 41.0))  # 60 at the end, 69 nine epochs before
+    assert losses.late_change(line) == pytest.approx(-9 / 69)
+    assert losses.wants_log(found) and not losses.wants_log({"train": line, "x": (line[0], -line[1])})
+    assert losses.penalties(METRICS) == ["l1"]
+
+
+def test_numbers_of_the_losses():
+    numbers = losses.measure(METRICS)
+    assert numbers["best_valid"] == {"epoch": 6.0, "loss": pytest.approx(100 / 6 + 0.5)}
+    assert numbers["gap"] == pytest.approx(10) and numbers["gap_percent"] == pytest.approx(100 * 10 / 13)
+    assert numbers["final"]["test"]["loss"] == 16
+    rising = [{"epoch": float(e), "split": "valid", "loss": float(e)} for e in range(1, 9)]
+    words = " ".join(losses.summarise(losses.measure(rising), []))
+    assert "is rising" in words and "at epoch 1, +700 % since" in words
+    words = " ".join(losses.summarise(losses.measure([{**r, "loss": -r["loss"]} for r in rising]), []))
+    assert "still falling" in words and "the last one" in words
+    broken = [*rising, {"epoch": 9.0, "split": "valid", "loss": float("nan")}]
+    assert "not finite" in losses.summarise(losses.measure(broken), [])[-1]
+
+
+def test_every_penalty_has_a_panel():
+    titles = [ax.get_title() for ax in losses.draw(METRICS, "t").axes]
+    assert titles[0].startswith("loss") and titles[1].startswith("reconstruction") and "l1" in titles[2]
+    plain = [{k: v for k, v in row.items() if k != "l1"} for row in METRICS]
+    assert len(losses.draw(plain, "t").axes) == 1

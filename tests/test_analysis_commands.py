@@ -1,0 +1,187 @@
+"""The analysis commands: on a run made by hand, on a real one, and on users' mistakes."""
+
+import importlib
+import json
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from ml_collections import ConfigDict, FrozenConfigDict
+
+import aejax
+from aejax.analysis import command, filters
+from tests.test_analysis import METRICS
+
+COMMANDS = ("reconstructions", "filters", "losses", "probe")
+
+
+class HandMadeRun:
+    """A one-layer ReLU autoencoder on 4×4 images with as many units as pixels: unit j reads and writes pixel j.
+
+    Unit 15 reads with a negative weight, so it never fires.
+    """
+
+    def __init__(self, workdir, labels=True, valid=20, channels=1, seed=0):
+        rng = np.random.default_rng(seed)
+        d = 16 * channels
+        self.workdir, self.step, self.shape = workdir, 1234, (4, 4, channels)
+        self.config = FrozenConfigDict(config())
+        eye = np.eye(d, dtype=np.float32)
+        eye[15, 15] = -1
+        self.variables = {"params": {"encoder": {"layers_0": {"kernel": eye, "bias": np.zeros(d)}},
+                                     "decoder": {"layers_0": {"kernel": eye.copy(), "bias": np.zeros(d)}}}}  # fmt: skip
+        self.splits = {}
+        for name, n in {"train": 60, "valid": valid, "test": 30}.items():
+            y = (np.arange(n) % 3).astype(np.int32)
+            x = rng.integers(1, 100, (n, *self.shape), dtype=np.uint8)
+            x[np.arange(n), 0, y] = 250  # the class is the bright pixel of the first row
+            self.splits[name] = SimpleNamespace(images=x, labels=y if labels else None)
+
+    def dataset(self):
+        return SimpleNamespace(**self.splits, classes=("ant", "bee", "cow"), shape=self.shape)
+
+    def prepare(self, x):
+        return x.astype(np.float32) / 255
+
+    def encode(self, x):
+        return np.maximum(
+            self.prepare(x).reshape(len(x), -1) @ self.variables["params"]["encoder"]["layers_0"]["kernel"], 0
+        )
+
+    def decode(self, z):
+        return (z @ self.variables["params"]["decoder"]["layers_0"]["kernel"]).reshape(-1, *self.shape)
+
+    def reconstruct(self, x):
+        return self.decode(self.encode(x))
+
+
+def config():
+    return ConfigDict({"name": "byhand", "data": {"name": "npz:toy.npz"}, "corruption": {"name": "none"},
+                       "code": {"name": "lifetime"}})  # fmt: skip
+
+
+@pytest.fixture
+def workdir(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in METRICS))
+    (tmp_path / "config.json").write_text(config().to_json())
+    return tmp_path
+
+
+@pytest.fixture
+def execute(workdir, monkeypatch, capsys):
+    """Runs a command on a run made by hand: (status, standard output, standard error, JSON or None)."""
+
+    def execute(name, *arguments, run=None):
+        monkeypatch.setattr(aejax, "load", lambda _: run or HandMadeRun(workdir))
+        status = importlib.import_module(f"aejax.analysis.{name}").main([f"--workdir={workdir}", *arguments])
+        out, err = capsys.readouterr()
+        path = workdir / "analysis" / f"{name}.json"
+        return status, out, err, json.loads(path.read_text(), parse_constant=pytest.fail) if path.exists() else None
+
+    return execute
+
+
+def test_reconstructions_command(execute, workdir):
+    run = HandMadeRun(workdir)
+    status, out, _, numbers = execute("reconstructions", "--images=6", run=run)
+    lost = (run.splits["test"].images[:, 3, 3, 0] / 255.0) ** 2  # all but the pixel of the dead unit comes back
+    assert status == 0 and numbers["squared_error"]["mean"] == pytest.approx(lost.mean(), rel=1e-4)
+    assert numbers["squared_error_by_class"]["bee"] == pytest.approx(lost[1::3].mean(), rel=1e-4)
+    assert [s["class"] for s in numbers["shown"]] == ["ant", "ant", "bee", "bee", "cow", "cow"]
+    assert numbers["worst_test_indices"][0] == lost.argmax() and f"{lost.mean():.3g} an image" in out
+    assert (workdir / "analysis/reconstructions.png").read_bytes().startswith(b"\x89PNG")
+    status, _, _, numbers = execute("reconstructions", "--images=4", run=HandMadeRun(workdir, labels=False, channels=3))
+    assert status == 0 and [s["test_index"] for s in numbers["shown"]] == [0, 10, 19, 29]
+
+
+def test_filters_command_counts_the_dead(execute, workdir):
+    status, out, _, numbers = execute("filters", "--units=5")
+    assert status == 0 and numbers["dead_units"] == [15] and "1 of 16 code units (6.2 %) never fire" in out
+    assert numbers["decoder"]["energy_in_top_tenth"] == 1 and numbers["decoder"]["units"] == 15
+    assert numbers["shown"]["encoder"] == numbers["shown"]["decoder"] and len(numbers["shown"]["encoder"]) == 5
+    run = HandMadeRun(workdir, channels=3)
+    run.variables["params"]["decoder"] = {"bias_0": np.zeros(48)}
+    run.reconstruct = None  # filters need no reconstructions
+    status, out, _, numbers = execute("filters", "--choose=norm", run=run)
+    assert status == 0 and numbers["tied"] and "tied" in out
+    status, _, err, _ = execute("filters", "--choose=best")
+    assert status == 2 and "--choose=best: accepted are even, norm, firing" in err
+
+
+def test_losses_command(execute):
+    status, out, _, numbers = execute("losses", run="not needed")
+    assert status == 0 and numbers["penalties"] == ["l1"] and numbers["step"] == 80
+    assert "13 on train, 23 on valid, 16 on test" in out and "code lifetime" in out
+
+
+def test_probe_command(execute, workdir):
+    status, out, _, numbers = execute("probe")
+    assert status == 0 and numbers["svm"]["codes"]["test_accuracy"] == 100
+    assert numbers["logistic"]["pixels"]["confusion"] == [[10, 0, 0], [0, 10, 0], [0, 0, 10]]
+    assert "within noise of" in out and "100.00 % on the codes" in out and "Most confused from the codes: none" in out
+    assert numbers["examples"] == {"train": 60, "valid": 20, "test": 30}
+    status, _, _, numbers = execute("probe", "--classifiers=svm", "--limit=12")
+    assert status == 0 and "logistic" not in numbers and numbers["examples"]["train"] == 9
+
+
+@pytest.mark.parametrize(
+    "run, arguments, told",
+    [
+        ({"labels": False}, [], "no labels"),
+        ({"valid": 0}, [], "valid split"),
+        ({}, ["--classifiers=knn"], "accepted are svm, logistic"),
+        ({}, ["--limit=-1"], "--limit"),
+    ],
+)
+def test_probe_refuses_by_name(execute, workdir, run, arguments, told):
+    status, _, err, _ = execute("probe", *arguments, run=HandMadeRun(workdir, **run))
+    assert status == 2 and err.count("\n") == 1 and told in err
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize(
+    "arguments, told",
+    [([], "--workdir=DIR is missing"), (["--wrkdir=x"], "wrkdir"), (["--workdir=/nowhere"], "/nowhere"),
+     (["--workdir=.", "more"], "'more'")],
+)  # fmt: skip
+def test_a_mistake_is_one_line_and_status_2(name, arguments, told, capsys):
+    assert importlib.import_module(f"aejax.analysis.{name}").main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert not out and err.count("\n") == 1 and told in err and "--workdir" in err
+
+
+def test_results_that_cannot_be_written(execute, workdir):
+    (workdir / "analysis").write_text("in the way")
+    status, out, err, _ = execute("filters")
+    assert status == 2 and not out and err.count("\n") == 1 and "cannot write" in err
+
+
+def test_help_names_the_flags(capsys):
+    assert filters.main(["--help"]) == 0
+    out = capsys.readouterr().out
+    assert "--units" in out and "--choose" in out and "--workdir" in out
+
+
+def test_class_names_are_complete():
+    assert command.class_names(SimpleNamespace(classes=("a",)), np.array([0, 2])) == ["a", "1", "2"]
+    assert command.class_names(SimpleNamespace(classes=None), np.array([1])) == ["0", "1"]
+
+
+def test_drawing_needs_no_pyplot_and_no_flags_are_global():
+    code = "import sys; from absl import flags\n"
+    code += "".join(f"import aejax.analysis.{name}\n" for name in ("figure", *COMMANDS))
+    code += "assert 'matplotlib.pyplot' not in sys.modules\n"
+    code += "assert not [m for m in flags.FLAGS.flags_by_module_dict() if 'aejax' in m]"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_commands_on_a_real_run(tmp_path, capsys):
+    main = [sys.executable, "-m", "aejax.main", "--config=configs/wta.py:tiny", f"--workdir={tmp_path}"]
+    main += ["--config.train.epochs=1", "--config.log.tensorboard=False", "--config.log.figure_epochs=()"]
+    subprocess.run(main, check=True, capture_output=True)
+    for name in COMMANDS:
+        assert importlib.import_module(f"aejax.analysis.{name}").main([f"--workdir={tmp_path}"]) == 0
+        assert json.loads((tmp_path / "analysis" / f"{name}.json").read_text())["config"] == "wta_tiny"
+        assert len(capsys.readouterr().out.splitlines()) >= 3

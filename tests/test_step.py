@@ -1,0 +1,146 @@
+"""The compiled step: against a step by hand, without recompiling, and the same on one device and on eight."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from ml_collections import FrozenConfigDict
+
+from aejax import autoencoder, devices, step
+from aejax.data import order
+from tests import configurations
+
+SHAPE = (8, 8, 1)
+
+
+class Program:
+    """A stretch and what it is called with, on ``count`` devices."""
+
+    def __init__(self, config, images, count=1, total=100):
+        config = FrozenConfigDict(config)
+        self.mesh = devices.mesh(count)
+        self.model = autoencoder.Autoencoder(config, images.shape[1:])
+        everywhere = devices.replicated(self.mesh)
+        self.put = lambda tree: jax.device_put(tree, everywhere)
+        self.arguments = self.put(autoencoder.arguments(config))
+        self.preprocessing = self.put({"scale": np.float32(1 / 255), "shift": np.float32(0)})
+        self.images = self.put(images)
+        self.order = self.put(order.epoch_order(config.seed, 0, len(images)))
+        self.state = self.put(jax.jit(lambda a: step.init_state(self.model, a))(self.arguments))
+        self.sums = self.put(step.zero_sums(self.model))
+        self.compiled = step.make_stretch(self.model, total, self.mesh)
+
+    def run(self, count):
+        self.state, self.sums = self.compiled(
+            self.state, self.sums, self.images, self.order, np.int32(0), np.int32(count),
+            self.preprocessing, self.arguments,
+        )  # fmt: skip
+        return self
+
+
+@pytest.fixture
+def images(rng):
+    return rng.integers(0, 256, (120, *SHAPE)).astype(np.uint8)
+
+
+def close(a, b, **tolerance):
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, **tolerance), a, b)
+
+
+def test_one_step_is_the_gradient_step_by_hand(tiny, images):
+    """Linear code, squared error, plain SGD: dL/dW by matrix products."""
+    p = Program(
+        tiny("shallow", {
+            "code.activation": "linear", "loss.likelihood": "squared_error", "optim.name": "sgd",
+            "optim.learning_rate": 0.01, "train.batch_size": 20,
+        }),
+        images,
+    )  # fmt: skip
+    before = jax.device_get(p.state.params)
+    x = images[np.asarray(p.order)[:20]].reshape(20, -1) / 255
+    (w1, b1), (w2, b2) = ((before[k]["layers_0"][n] for n in ("kernel", "bias")) for k in ("encoder", "decoder"))
+    h = x @ w1 + b1
+    error = 2 * (h @ w2 + b2 - x) / 20
+    expected = {
+        "encoder": {"layers_0": {"kernel": w1 - 0.01 * x.T @ (error @ w2.T), "bias": b1 - 0.01 * (error @ w2.T).sum(0)}},
+        "decoder": {"layers_0": {"kernel": w2 - 0.01 * h.T @ error, "bias": b2 - 0.01 * error.sum(0)}},
+    }
+    close(p.run(1).state.params, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(p.sums["loss"], np.square(h @ w2 + b2 - x).sum(1).mean(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", configurations.NAMES)
+def test_calls_of_any_length_give_the_same_bits_from_one_program(tiny, images, name):
+    config = tiny(name, {"train.batch_size": 20})
+    whole, parts = Program(config, images).run(6), Program(config, images).run(1).run(3).run(2)
+    close((whole.state, whole.sums), (parts.state, parts.sums), rtol=0, atol=0)
+    assert parts.compiled._cache_size() == 1
+
+
+@pytest.mark.parametrize("name", configurations.NAMES)
+def test_the_loss_of_a_fixed_batch_falls(tiny, images, name):
+    p = Program(tiny(name, {"train.batch_size": 120}), images)
+    losses = []
+    for _ in range(30):
+        p.sums = p.put(step.zero_sums(p.model))
+        p.state = p.state.replace(step=p.put(jnp.int32(0)))  # the same rows and the same noise
+        losses.append(float(p.run(1).sums["loss"]))
+    assert losses[-1] < 0.95 * losses[0]
+
+
+@pytest.mark.parametrize("name", configurations.NAMES)
+@pytest.mark.parametrize("batch", [24, 20])  # a multiple of eight, and one that is padded
+def test_eight_devices_agree_with_one(tiny, images, name, batch):
+    config = tiny(name, {"train.batch_size": batch, "corruption.name": "gaussian"})
+    one, eight = Program(config, images).run(4), Program(config, images, count=8).run(4)
+    close(one.sums, eight.sums, rtol=1e-5)
+    # Adam turns the rounding of near-zero gradients into steps of its rate, hence the absolute tolerance
+    close(one.state.params, eight.state.params, rtol=1e-3, atol=1e-4)
+
+
+def test_a_changed_number_does_not_recompile(tiny, images):
+    p = Program(tiny("wta"), images).run(1)
+    numbers = p.arguments
+    p.arguments = p.put({**numbers, "seed": jnp.uint32(9), "code": {"rate": jnp.float32(0.5)}})
+    p.run(1)
+    assert p.compiled._cache_size() == 1
+
+
+def test_noise_depends_on_the_place_in_the_batch_and_on_the_step(tiny, images):
+    config = FrozenConfigDict(tiny("shallow", {"corruption.name": "gaussian"}))
+    model = autoencoder.Autoencoder(config, SHAPE)
+    arguments = autoencoder.arguments(config)
+    params = autoencoder.init(model, 0)
+
+    def loss(n, key):
+        x = jnp.asarray(images[:n] / 255, jnp.float32)
+        return model.apply({"params": params}, x, arguments, weight=jnp.ones(n), key=key, train=True).loss
+
+    np.testing.assert_allclose(loss(10, jax.random.key(0)), loss(16, jax.random.key(0))[:10], rtol=1e-5)
+    assert not np.allclose(loss(10, jax.random.key(0)), loss(10, jax.random.key(1)), rtol=1e-3)
+
+
+@pytest.mark.parametrize("count", [1, 8])
+def test_evaluation_counts_every_example_once_and_tells_the_dead(tiny, images, count):
+    config = tiny("wta", {"eval.batch_size": 50})
+    p = Program(config, images, count)
+    params = jax.device_get(p.state.params)
+    params["encoder"]["layers_0"]["bias"][3] = -1e6
+    sums = step.make_evaluate(p.model, p.mesh)(p.put(params), p.images, p.preprocessing, p.arguments)
+    layer = params["encoder"]["layers_0"]
+    x = images.reshape(120, -1) / 255
+    h = np.maximum(x @ layer["kernel"] + layer["bias"], 0)
+    error = h @ params["decoder"]["layers_0"]["kernel"] + params["decoder"]["layers_0"]["bias"] - x
+    np.testing.assert_allclose(sums["reconstruction"], np.square(error).sum(), rtol=1e-4)
+    assert float(sums["active"]) == pytest.approx((h > 0).sum(), abs=2)
+    np.testing.assert_array_equal(sums["alive"], (h > 0).any(0))
+    assert not sums["alive"][3]
+
+
+def test_the_first_non_finite_loss_is_named(tiny, images):
+    p = Program(tiny("shallow", {"train.batch_size": 20}), images)
+    p.run(2)
+    assert int(p.sums["first_non_finite"]) == -1
+    p.state = p.state.replace(params=jax.tree.map(lambda a: a * jnp.nan, p.state.params))
+    p.run(3)
+    assert int(p.sums["first_non_finite"]) == 2
