@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import orbax.checkpoint as ocp
 from absl import logging
 
@@ -24,11 +25,16 @@ class Checkpoint(NamedTuple):
     meta: dict[str, Any]
 
 
+def templates(trees: Mapping[str, Any], sharding: jax.sharding.Sharding) -> dict[str, Any]:
+    """What ``read`` takes: the shapes and types of trees of arrays, and where to put them, whatever wrote them."""
+    return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding), dict(trees))
+
+
 class Checkpoints:
     """The checkpoints of a workdir, of which the newest ``keep`` stay."""
 
     def __init__(self, workdir: Path, keep: int = 1):
-        logging.set_verbosity(logging.ERROR)  # orbax tells of every file at the level of a warning
+        logging.set_verbosity(logging.FATAL)  # what orbax says of every file; what matters is raised
         self.folder = Path(workdir).absolute() / FOLDER
         self._options = ocp.CheckpointManagerOptions(
             max_to_keep=keep, enable_async_checkpointing=False, create=False, cleanup_tmp_directories=True

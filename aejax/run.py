@@ -1,13 +1,14 @@
 """A trained run, loaded from its workdir alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 from ml_collections import FrozenConfigDict
 
-from aejax import autoencoder, data, workdirs
+from aejax import autoencoder, checkpoint, data, devices, workdirs
 from aejax.checkpoint import Checkpoints
 from aejax.data import Dataset, transforms
 from aejax.errors import UserError
@@ -98,27 +99,28 @@ def load(workdir: Path | str, best: bool = False) -> Run:
     workdir = Path(workdir)
     config = FrozenConfigDict(_tuples(workdirs.read_config(workdir)))
     checkpoints = Checkpoints(workdir)
-    here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    weights = "best" if best else "params"
+    problem = "it has none yet"
     for step in reversed(checkpoints.steps()):
         try:
             meta = checkpoints.read(step, {}).meta
-            model = autoencoder.Autoencoder(config, tuple(meta["shape"]))
-            params = jax.eval_shape(lambda model=model: autoencoder.init(model, 0))
-            name = "best" if best else "params"
-            statistics = {k: jax.ShapeDtypeStruct(shape, np.float32) for k, shape in meta["preprocessing"].items()}
-            trees = {name: params, "preprocessing": statistics}
-            place = lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=here)  # noqa: E731
-            items = checkpoints.read(step, jax.tree.map(place, trees)).items
-        except Exception as error:  # a truncated or missing file; the one before may be whole
-            problem = error
+            items = checkpoints.read(step, _templates(config, meta, weights)).items
+        except Exception as error:  # whatever a truncated or missing file raises; the one before may be whole
+            problem = f"{step}: {' '.join(str(error).split())[:200]}"
             continue
-        if name not in items:
-            raise UserError(f"{workdir}: no best weights were kept; accepted: a run with a valid split and checkpoint.best")
+        if weights not in items:
+            raise UserError(f"{workdir}: no best weights are kept; accepted: a valid split and config.checkpoint.best")
         number = meta["best_step"] if best else step
-        return Run(config, workdir, number, meta["shape"], items[name], items["preprocessing"])
-    steps = checkpoints.steps()
-    reason = f"none of its checkpoints {steps} can be read ({problem})" if steps else "it has no checkpoint yet"
-    raise UserError(f"{workdir}: {reason}; train with --workdir={workdir} first")
+        return Run(config, workdir, number, meta["shape"], items[weights], items["preprocessing"])
+    raise UserError(f"{workdir} has no checkpoint that can be read ({problem}); train with --workdir={workdir} first")
+
+
+def _templates(config: FrozenConfigDict, meta: Mapping, weights: str) -> dict[str, Any]:
+    """Shapes and types of the items to read, on the first device of this machine."""
+    model = autoencoder.Autoencoder(config, tuple(meta["shape"]))
+    params = jax.eval_shape(lambda: autoencoder.init(model, 0))
+    statistics = {k: jax.ShapeDtypeStruct(shape, np.float32) for k, shape in meta["preprocessing"].items()}
+    return checkpoint.templates({weights: params, "preprocessing": statistics}, devices.replicated(devices.mesh(1)))
 
 
 def _tuples(tree):

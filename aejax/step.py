@@ -79,11 +79,11 @@ def make_stretch(model: Autoencoder, total: int, mesh: Mesh) -> Callable:
         rows = jax.lax.dynamic_slice(order, ((state.step - first) * batch,), (batch,))
         rows = jax.lax.with_sharding_constraint(jnp.pad(rows, (0, room - batch)), devices.batched(mesh))
         x = transforms.prepare(preprocessing, images.at[rows].get(mode="promise_in_bounds"))
-        state, terms = train_step(model, total, state, x, weight, arguments)
+        following, terms = train_step(model, total, state, x, weight, arguments)
         bad = (sums["first_non_finite"] < 0) & ~jnp.isfinite(terms["loss"])
         found = jnp.where(bad, state.step, sums["first_non_finite"])
         added = {name: sums[name] + value for name, value in {**terms, "steps": 1.0}.items()}
-        return state, {**added, "first_non_finite": found}
+        return following, {**added, "first_non_finite": found}
 
     def stretch(state, sums, images, order, first, count, preprocessing, arguments):
         def body(_, carry):

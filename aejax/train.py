@@ -15,7 +15,7 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import FrozenConfigDict
 
-from aejax import autoencoder, checks, data, devices, logs, workdirs
+from aejax import autoencoder, checkpoint, checks, data, devices, logs, workdirs
 from aejax import step as programs
 from aejax.checkpoint import Checkpoints
 from aejax.data import Dataset, Split, transforms
@@ -75,8 +75,7 @@ class Trainer:
             "params": state.params, "opt_state": state.opt_state, "sums": programs.zero_sums(self.model),
             "preprocessing": self.preprocessing, "best": state.params,
         }
-        place = lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=self.everywhere)  # noqa: E731
-        return jax.tree.map(place, trees)
+        return checkpoint.templates(trees, self.everywhere)
 
     def restore(self, checkpoints: Checkpoints) -> bool:
         """Go on from the newest checkpoint that can be read; False where there is none."""

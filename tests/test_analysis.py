@@ -85,6 +85,9 @@ def test_weights_are_read_in_order_and_the_right_way_round():
     tied = {**params, "decoder": {"bias_0": np.zeros(5), "bias_1": np.zeros(12)}}
     assert weights.is_tied(tied) and weights.depth(tied) == (2, 2)
     assert np.array_equal(weights.decoder_atoms(tied, (2, 3, 2)), weights.encoder_filters(tied, (2, 3, 2)))
+    first[0, 0] = np.nan
+    with pytest.raises(UserError, match="not all finite"):
+        weights.encoder_filters(params, (2, 3, 2))
     with pytest.raises(UserError, match="dense"):
         weights.encoder_filters({"encoder": {"layers_0": {"kernel": np.ones((3, 3, 1, 8))}}}, (2, 3, 2))
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from ml_collections import FrozenConfigDict
 
-from aejax import autoencoder, devices, step
+from aejax import autoencoder, data, devices, step
 from aejax.data import order
+from configs.base import base
 from tests import configurations
 
 SHAPE = (8, 8, 1)
@@ -38,9 +39,11 @@ class Program:
         return self
 
 
-@pytest.fixture
-def images(rng):
-    return rng.integers(0, 256, (120, *SHAPE)).astype(np.uint8)
+@pytest.fixture(scope="module")
+def images():
+    digits = base().data
+    digits.name = "digits"
+    return data.load(digits).train.images[:120]
 
 
 def close(a, b, **tolerance):
@@ -58,7 +61,7 @@ def test_one_step_is_the_gradient_step_by_hand(tiny, images):
     )  # fmt: skip
     before = jax.device_get(p.state.params)
     x = images[np.asarray(p.order)[:20]].reshape(20, -1) / 255
-    (w1, b1), (w2, b2) = ((before[k]["layers_0"][n] for n in ("kernel", "bias")) for k in ("encoder", "decoder"))
+    (w1, b1), (w2, b2) = ([before[k]["layers_0"][n] for n in ("kernel", "bias")] for k in ("encoder", "decoder"))
     h = x @ w1 + b1
     error = 2 * (h @ w2 + b2 - x) / 20
     expected = {
@@ -124,7 +127,7 @@ def test_noise_depends_on_the_place_in_the_batch_and_on_the_step(tiny, images):
 def test_evaluation_counts_every_example_once_and_tells_the_dead(tiny, images, count):
     config = tiny("wta", {"eval.batch_size": 50})
     p = Program(config, images, count)
-    params = jax.device_get(p.state.params)
+    params = jax.tree.map(np.array, p.state.params)
     params["encoder"]["layers_0"]["bias"][3] = -1e6
     sums = step.make_evaluate(p.model, p.mesh)(p.put(params), p.images, p.preprocessing, p.arguments)
     layer = params["encoder"]["layers_0"]

@@ -192,6 +192,7 @@ def analyse(workdir: Path, flags) -> command.Findings:
     how = how.replace("norm", "decoder norm") if single and not tied else how
     drawn, there = len(shown["decoder"]), len(decoder)
     count = f"{drawn} of {there}" if drawn < there else f"all {there}"
+    how = how if drawn < there else how.removeprefix("evenly spaced ")
     kinds = "units" if together else "units a layer"
     title = f"{command.heading(run)}: {count} {kinds}, {how}\n"
     title += f"{len(numbers['dead_units'])} of {len(firing)} code units never fire on train"

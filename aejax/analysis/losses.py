@@ -103,7 +103,9 @@ def _panel(axes: Axes, found: dict[str, Curve], title: str) -> None:
     figure.tidy(axes)
     if wants_log(found):
         axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if wants_log(found, 20.0) else (1.0, 2.0, 3.0, 4.0, 6.0, 8.0)))
+        axes.yaxis.set_major_locator(
+            LogLocator(subs=(1.0, 2.0, 5.0) if wants_log(found, 20.0) else (1.0, 2.0, 3.0, 4.0, 6.0, 8.0))
+        )
         axes.yaxis.set_major_formatter(ScalarFormatter())
         axes.yaxis.set_minor_formatter(NullFormatter())
         title += " (log)"

@@ -29,7 +29,7 @@ def encoder_filters(params: Mapping, shape: Shape) -> np.ndarray:
     """[units, h, w, c]: what each unit of the encoder's first layer weighs the pixels of an image with.
 
     Raises:
-      UserError: the first layer is not dense.
+      UserError: the first layer is not dense, or not finite.
     """
     first = kernels(params["encoder"])[:1]
     return _images(first[0].T if first else None, shape, "encoder's first")
@@ -39,7 +39,7 @@ def decoder_atoms(params: Mapping, shape: Shape) -> np.ndarray:
     """[units, h, w, c]: what each unit of the decoder's last hidden layer (or the code) adds to an image.
 
     Raises:
-      UserError: the last layer is not dense.
+      UserError: the last layer is not dense, or not finite.
     """
     if is_tied(params):
         return encoder_filters(params, shape)
@@ -56,4 +56,6 @@ def _images(rows: np.ndarray | None, shape: Shape, which: str) -> np.ndarray:
     if rows is None or rows.ndim != 2 or rows.shape[1] != np.prod(shape):
         found = "absent" if rows is None else f"of shape {list(rows.shape)}"
         raise UserError(f"weight images need a dense layer at the image {list(shape)}; the {which} layer is {found}")
+    if not np.isfinite(rows).all():
+        raise UserError(f"the weights of the {which} layer are not all finite: the training diverged")
     return rows.reshape(-1, *shape)
