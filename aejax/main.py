@@ -2,6 +2,7 @@
 
 import re
 import sys
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,9 @@ def _parse(argv: list[str], kinds: Mapping[str, str] | None = None) -> tuple[Con
         raise UserError(_illegal(str(error), kinds or {})) from None
     except flags.Error as error:
         raise UserError(f"{error}; usage: {USAGE}") from None
+    except Exception as error:  # raised by the config file itself
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        raise UserError(f"--config: {type(error).__name__}: {error} ({at.filename}, line {at.lineno})") from None
     finally:
         sys.argv = before
     if rest or not values["config"].present:

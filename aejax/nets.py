@@ -9,7 +9,6 @@ import math
 from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
 from flax import linen as nn
 
 from aejax import parts
@@ -89,7 +88,7 @@ class MlpEncoder(nn.Module):
         self.layers = [Dense(i, o, init, self.bias_init) for i, o in zip(sizes, sizes[1:], strict=False)]
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        h = x.reshape(x.shape[0], -1)
+        h = x.reshape(x.shape[0], math.prod(self.shape))
         for layer in self.layers[:-1]:
             h = self.act(layer(h))
         return self.layers[-1](h)
@@ -116,7 +115,7 @@ class MlpDecoder(nn.Module):
         h = z
         for layer in self.layers[:-1]:
             h = self.act(layer(h))
-        return self.layers[-1](h).reshape(-1, *self.shape)
+        return self.layers[-1](h).reshape(z.shape[0], *self.shape)
 
 
 class TiedDecoder(nn.Module):
@@ -144,4 +143,4 @@ class TiedDecoder(nn.Module):
             h = layer.adjoint(h) + bias[None]
             if layer is not self.encoder.layers[0]:
                 h = self.act(h)
-        return jnp.reshape(h, (-1, *self.shape))
+        return h.reshape(z.shape[0], *self.shape)

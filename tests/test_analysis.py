@@ -107,12 +107,12 @@ def test_mosaic_places_tiles():
 def test_reconstructions_are_drawn_under_their_inputs(channels):
     rng = np.random.default_rng(0)
     inputs, outputs = rng.random((2, 12, 14, 28, channels)).astype(np.float32)
-    outputs[0] = 2.0  # clipped to white
+    outputs[0], outputs[2] = 2.0, -1.0  # clipped to white and to black
     axes = figure.draw_reconstructions(inputs, outputs, "title").axes[0]
     pixels = axes.images[0].get_array()
     np.testing.assert_allclose(pixels[:14, 30:58], np.broadcast_to(inputs[1], (14, 28, 3)))  # columns are 2 apart
     np.testing.assert_allclose(pixels[15:29, 30:58], np.broadcast_to(outputs[1], (14, 28, 3)))
-    assert (pixels[15:29, :28] == 1).all()
+    assert (pixels[15:29, :28] == 1).all() and (pixels[15:29, 60:88] == 0).all()
     with pytest.raises(ValueError, match=r"\[n, h, w, c\]"):
         figure.draw_reconstructions(inputs, outputs[:3], "title")
 

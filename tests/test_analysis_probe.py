@@ -105,6 +105,13 @@ def test_svm_turns_to_the_primal_where_the_dual_does_not_converge(monkeypatch):
     assert objective(dual) == pytest.approx(objective(primal), rel=5e-3)
 
 
+def test_logistic_regression_does_not_stop_where_a_smaller_c_did():
+    _, x, y = circles(300, 0)
+    logistic = classifiers.Logistic()
+    norms = [np.linalg.norm(logistic.fit(c, x, y).coef_) for c in classifiers.GRID]
+    assert np.all(np.diff(norms) > 0.1 * np.array(norms[:-1]))  # separable: the weights grow with C without end
+
+
 def test_limit_keeps_the_classes_and_the_proportion():
     labels = [np.repeat(np.arange(4), 20), np.repeat(np.arange(4), 10)]
     train, valid = probe.limited(labels, 24)
