@@ -118,7 +118,7 @@ class Progress:
 
 
 def differences(old: Mapping, new: Mapping, but: Iterable[str] = (), prefix: str = "") -> list[str]:
-    """``key: old -> new`` for each dotted key at which two nested mappings differ; keys or sections in ``but`` aside."""
+    """``key: old -> new`` for each dotted key at which two nested mappings differ; those in ``but`` aside."""
     lines = []
     for key in sorted(old.keys() | new.keys()):
         name = f"{prefix}{key}"

@@ -67,7 +67,7 @@ def _lock(lock, workdir: Path) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise UserError(f"--workdir={workdir}: another process is training there; accepted: another --workdir") from None
+        raise UserError(f"--workdir={workdir}: another process trains there; accepted: another --workdir") from None
 
 
 def _compare_config(workdir: Path, config: Mapping) -> None:

@@ -22,8 +22,8 @@ def base() -> ConfigDict:
     c.data = ConfigDict()
     c.data.name = "mnist5k"  # mnist5k, digits, mnist, fashion_mnist, kmnist, cifar10, npz:, folder:, tfds:
     c.data.dir = ""  # folder searched first for the files of a canonical set
-    c.data.size = 0  # resize a folder's images to this height and width in pixels; 0 keeps theirs
-    c.data.channels = 0  # convert a folder's images to 1 (grey) or 3 (RGB) channels; 0 keeps theirs
+    c.data.size = 0  # resize images of folder: and tfds: to this height and width in pixels; 0 keeps theirs
+    c.data.channels = 0  # convert images of folder: and tfds: to 1 (grey) or 3 (RGB) channels; 0 keeps theirs
     c.data.test = 0.2  # share of each class cut off as test where the source has none
     c.data.valid = 0.1  # share of each class of train cut off as valid where the source has none
     c.data.split_seed = 0  # which examples those are; apart from seed, so that seeds share a test split
@@ -91,7 +91,7 @@ def base() -> ConfigDict:
     c.log.figure_images = 10  # so many
 
     c.checkpoint = ConfigDict()
-    c.checkpoint.seconds = 60.0  # save when so many have passed, within an epoch too, and at the end; 0: after every call
+    c.checkpoint.seconds = 60.0  # save when so many have passed, within an epoch too; 0: after every call
     c.checkpoint.keep = 2  # how many of the newest to keep
     c.checkpoint.best = True  # keep, in each, the weights with the best valid loss so far
 

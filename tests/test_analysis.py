@@ -117,6 +117,13 @@ def test_reconstructions_are_drawn_under_their_inputs(channels):
         figure.draw_reconstructions(inputs, outputs[:3], "title")
 
 
+def test_any_number_of_channels_becomes_rgb():
+    images = np.array([[-1.0, 0.5], [0.25, 0.75], [np.nan, 4.0]]).reshape(3, 1, 1, 2)
+    np.testing.assert_array_equal(figure.rgb(images)[:, 0, 0], [[0] * 3, [0.5] * 3, [1] * 3])
+    colours = np.array([0.1, 2.0, -1.0], np.float32).reshape(1, 1, 1, 3)
+    np.testing.assert_array_equal(figure.rgb(colours).ravel(), np.array([0.1, 1, 0], np.float32))
+
+
 def test_zero_weight_is_grey_and_the_scale_is_symmetric():
     red, green, blue, _ = figure.DIVERGING(0.5)
     assert max(red, green, blue) - min(red, green, blue) < 0.02 and red < 0.95

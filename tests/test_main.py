@@ -86,9 +86,8 @@ def test_mistakes_in_an_npz(capsys, tmp_path, make, told):
 
 def test_pixels_that_a_bernoulli_cannot_have(capsys, tmp_path):
     np.savez(tmp_path / "own.npz", images=np.linspace(-3, 3, 200 * 16).reshape(200, 4, 4))
-    line = refused(
-        capsys, "--config=configs/shallow.py:tiny", f"--config.data.name=npz:{tmp_path}/own.npz", f"--workdir={tmp_path}/r"
-    )
+    flags = ["--config=configs/shallow.py:tiny", f"--workdir={tmp_path}/run"]
+    line = refused(capsys, *flags, f"--config.data.name=npz:{tmp_path}/own.npz")
     assert "config.loss.likelihood='bernoulli'" in line and "squared_error" in line
 
 

@@ -64,8 +64,9 @@ def test_one_step_is_the_gradient_step_by_hand(tiny, images):
     (w1, b1), (w2, b2) = ([before[k]["layers_0"][n] for n in ("kernel", "bias")] for k in ("encoder", "decoder"))
     h = x @ w1 + b1
     error = 2 * (h @ w2 + b2 - x) / 20
+    back = error @ w2.T
     expected = {
-        "encoder": {"layers_0": {"kernel": w1 - 0.01 * x.T @ (error @ w2.T), "bias": b1 - 0.01 * (error @ w2.T).sum(0)}},
+        "encoder": {"layers_0": {"kernel": w1 - 0.01 * x.T @ back, "bias": b1 - 0.01 * back.sum(0)}},
         "decoder": {"layers_0": {"kernel": w2 - 0.01 * h.T @ error, "bias": b2 - 0.01 * error.sum(0)}},
     }
     close(p.run(1).state.params, expected, rtol=1e-4, atol=1e-5)

@@ -71,7 +71,8 @@ def test_the_best_weights_are_kept_beside_the_newest(tmp_path):
     """A rate that makes a mess of it late: the best valid loss is not the last."""
     config = configurations.load("shallow", {"train.epochs": 6, "optim.schedule": "step", "optim.factor": 3e4})
     train.run(config, tmp_path)
-    valid = {line["step"]: line["loss"] for line in logs.read_lines(tmp_path / logs.METRICS) if line["split"] == "valid"}
+    lines = logs.read_lines(tmp_path / logs.METRICS)
+    valid = {line["step"]: line["loss"] for line in lines if line["split"] == "valid"}
     best, last = aejax.load(tmp_path, best=True), aejax.load(tmp_path)
     assert best.step == min(valid, key=valid.get) < last.step == max(valid)
     data = best.dataset().valid.images

@@ -57,7 +57,7 @@ class Svm:
     once it has not converged, the primal does that C and all that follow.
     """
 
-    PASSES = 100
+    PASSES = 200
 
     def __init__(self):
         self.dual = True
@@ -81,7 +81,7 @@ class Logistic:
 
     def fit(self, c: float, x: Features, y: np.ndarray) -> LogisticRegression:
         """The regression for C = c on features x [n, d] and labels y [n]."""
-        return _quietly(LogisticRegression(C=c, tol=1e-5, max_iter=1000), x, y)
+        return _quietly(LogisticRegression(C=c, max_iter=1000), x, y)
 
 
 FAMILIES = {"svm": Svm, "logistic": Logistic}

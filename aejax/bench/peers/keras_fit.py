@@ -127,7 +127,7 @@ class Training:
         }
 
     def train(self, steps):
-        """Take steps, as epochs of ``fit`` over so many images as they need: their seconds, the mean loss of the last."""
+        """Take steps, as epochs of ``fit`` over so many images: their seconds, the mean loss of the last epoch."""
         most = len(self.x) // self.batch
         seconds, loss = 0.0, 0.0
         while steps:

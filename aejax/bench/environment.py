@@ -1,0 +1,65 @@
+"""The peers' environment: made once, with pip, apart from the project's own."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from aejax.errors import UserError
+
+REQUIREMENTS = Path(__file__).parent / "peers" / "requirements.txt"
+FOLDER = Path(__file__).parents[2] / ".venv-peers"
+
+
+class Unavailable(Exception):
+    """The environment cannot be made; the message says why in one line."""
+
+
+def given(python: str) -> str:
+    """The interpreter that ``--peers_python`` names.
+
+    Raises:
+      UserError: there is none there.
+    """
+    path = Path(python).expanduser()
+    if not path.is_file():
+        raise UserError(f"--peers_python={python}: no such file; accepted: an interpreter that has the peers")
+    return str(path.absolute())
+
+
+def made(folder: Path, requirements: Path, say: Callable[[str], None]) -> str:
+    """The interpreter of the environment in ``folder``, made and filled first where that is not done.
+
+    Raises:
+      Unavailable: it cannot be.
+    """
+    python, stamp = folder / "bin" / "python", folder / "requirements.done"
+    wanted = requirements.read_text()
+    if stamp.exists() and stamp.read_text() == wanted:
+        return str(python)
+    say(f"installing PyTorch and Keras into {folder.name} (once; on Linux several GB where pip finds no CPU build)")
+    if not python.exists():
+        _run([sys.executable, "-m", "venv", str(folder)])
+    _run([str(python), "-m", "pip", "install", "--disable-pip-version-check", "-r", str(requirements)])
+    stamp.write_text(wanted)
+    return str(python)
+
+
+def _run(command: list[str]) -> None:
+    """A command whose output goes to standard error as it comes.
+
+    Raises:
+      Unavailable: it failed; its last line about an error tells how.
+    """
+    lines: list[str] = []
+    try:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    except OSError as error:
+        raise Unavailable(f"{Path(command[0]).name} cannot be started: {error.strerror}") from None
+    with process:
+        for line in process.stdout:
+            lines.append(line.strip())
+            print(f"  {line.rstrip()}", file=sys.stderr, flush=True)
+    if process.returncode:
+        errors = [line for line in lines if "error" in line.lower()] or [line for line in lines if line]
+        raise Unavailable(f"{' '.join(command[1:4])} failed: {(errors or ['without a word'])[-1][:300]}")

@@ -1,0 +1,45 @@
+"""Figures drawn while training goes on."""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from aejax.trainer import Trainer
+
+
+class Pictures:
+    """Test images over their reconstructions, drawn in a thread of its own while training goes on."""
+
+    def __init__(self, trainer: Trainer, workdir: Path):
+        self.trainer = trainer
+        self.folder = workdir / "figures"
+        images = trainer.dataset.test.images if len(trainer.dataset.test) else trainer.dataset.train.images
+        chosen = np.linspace(0, len(images) - 1, min(trainer.config.log.figure_images, len(images))).astype(int)
+        self._images = images[chosen]
+        self._pool = ThreadPoolExecutor(1)
+        self._drawing: Future | None = None
+
+    def draw(self, epoch: int) -> None:
+        if epoch not in self.trainer.config.log.figure_epochs:
+            return
+        t = self.trainer
+        x, reconstruction = jax.device_get(t.reconstruct(t.state.params, self._images, t.preprocessing))
+        self.wait()
+        self._drawing = self._pool.submit(self._draw, epoch, x, reconstruction)
+
+    def _draw(self, epoch: int, x: np.ndarray, reconstruction: np.ndarray) -> None:
+        from aejax.analysis import figure  # matplotlib takes half a second to import
+
+        self.folder.mkdir(exist_ok=True)
+        title = f"{self.trainer.config.name}: test images and their reconstructions after {epoch} epochs"
+        figure.save(figure.draw_reconstructions(x, reconstruction, title), self.folder / f"epoch_{epoch:04d}.png")
+
+    def wait(self) -> None:
+        """Until the last figure is on the disk; raises what drawing it raised."""
+        if self._drawing is not None:
+            self._drawing.result()
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=True)

@@ -1,0 +1,140 @@
+"""A run at some step: its state, what it measures, what it saves."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+from ml_collections import FrozenConfigDict
+
+from aejax import autoencoder, checkpoint, devices
+from aejax import step as programs
+from aejax.checkpoint import Checkpoints
+from aejax.data import Dataset, Split, transforms
+
+
+class Trainer:
+    """A run at some step: its state on the devices, what it has measured, and the programs that move it on.
+
+    ``items`` and ``meta`` are what a checkpoint holds: the state, the sums of the
+    epoch under way, the statistics of the preprocessing, and the weights with the best valid
+    loss so far.
+    """
+
+    def __init__(self, config: FrozenConfigDict, dataset: Dataset, mesh: Mesh):
+        self.config, self.dataset, self.mesh = config, dataset, mesh
+        self.model = autoencoder.Autoencoder(config, dataset.shape)
+        self.steps_per_epoch = len(dataset.train) // config.train.batch_size
+        self.total = self.steps_per_epoch * config.train.epochs
+        self.everywhere = devices.replicated(mesh)
+        put = lambda tree: jax.device_put(tree, self.everywhere)  # noqa: E731
+        self.arguments = put(autoencoder.arguments(config))
+        self.preprocessing = put(transforms.fit(dataset.train))
+        self.stretch = programs.make_stretch(self.model, self.total, mesh)
+        self.evaluate = programs.make_evaluate(self.model, mesh)
+        self.reconstruct = jax.jit(self._reconstruct)
+        self._copy = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))
+        self.meta: dict[str, Any] = {
+            "shape": list(dataset.shape),
+            "preprocessing": {name: list(value.shape) for name, value in self.preprocessing.items()},
+            "best_step": -1,
+            "best_loss": None,
+            "evaluations_since_best": 0,
+            "finished": False,
+        }
+        self.best: Any = None
+
+    # -- starting and saving
+
+    def init(self) -> None:
+        """The state before the first step."""
+        make = jax.jit(lambda a: programs.init_state(self.model, a), out_shardings=self.everywhere)
+        self.state = make(self.arguments)
+        self.reset_sums()
+        self.step = 0
+
+    def reset_sums(self) -> None:
+        self.sums = jax.device_put(programs.zero_sums(self.model), self.everywhere)
+
+    def templates(self) -> dict[str, Any]:
+        """The shapes, types and places of a checkpoint's items."""
+        state = jax.eval_shape(lambda a: programs.init_state(self.model, a), self.arguments)
+        trees = {
+            "params": state.params, "opt_state": state.opt_state, "sums": programs.zero_sums(self.model),
+            "preprocessing": self.preprocessing, "best": state.params,
+        }
+        return checkpoint.templates(trees, self.everywhere)
+
+    def restore(self, checkpoints: Checkpoints) -> bool:
+        """Go on from the newest checkpoint that can be read; False where there is none."""
+        saved = checkpoints.newest(self.templates())
+        if saved is None:
+            return False
+        items = saved.items
+        self.step, self.meta = saved.step, saved.meta
+        step = jax.device_put(jnp.int32(saved.step), self.everywhere)
+        self.state = programs.State(step, items["params"], items["opt_state"])
+        self.sums, self.preprocessing, self.best = items["sums"], items["preprocessing"], items.get("best")
+        return True
+
+    def save(self, checkpoints: Checkpoints) -> None:
+        items = {
+            "params": self.state.params, "opt_state": self.state.opt_state, "sums": self.sums,
+            "preprocessing": self.preprocessing,
+        }
+        if self.best is not None:
+            items["best"] = self.best
+        checkpoints.save(self.step, items, self.meta)
+
+    # -- measuring
+
+    def train_figures(self) -> dict[str, float]:
+        """The means over the steps of the epoch so far; the parameters moved meanwhile, and noise was on."""
+        sums = jax.device_get(self.sums)
+        names = [name for name in sums if name not in ("steps", "first_non_finite")]
+        return self._named({name: float(sums[name]) / max(float(sums["steps"]), 1.0) for name in names})
+
+    def split_figures(self, split: Split) -> dict[str, float]:
+        """The means over a split, each example once, without noise or masks; active and dead units of the code."""
+        rows = max(1, self.config.data.device_bytes // split.images[0].nbytes)
+        total: dict[str, Any] = {}
+        for start in range(0, len(split), rows):
+            images = jax.device_put(split.images[start : start + rows], self.everywhere)
+            sums = jax.device_get(self.evaluate(self.state.params, images, self.preprocessing, self.arguments))
+            total = {k: total[k] | v if k == "alive" else total[k] + v for k, v in sums.items()} if total else sums
+        alive, active = total.pop("alive"), float(total.pop("active"))
+        means = self._named({name: float(value) / len(split) for name, value in total.items()})
+        return {**means, "active_units": active / len(split), "dead_units": int(np.sum(~alive))}
+
+    def _named(self, means: Mapping[str, float]) -> dict[str, float]:
+        per_pixel = means["reconstruction"] / float(np.prod(self.dataset.shape))
+        first = {name: means[name] for name in ("loss", "reconstruction")}
+        return {**first, "reconstruction_per_pixel": per_pixel, **{k: v for k, v in means.items() if k not in first}}
+
+    def note_valid(self, loss: float) -> None:
+        """Keep the weights if this valid loss is the best so far."""
+        best = self.meta["best_loss"]
+        if best is None or loss < best:
+            self.meta.update(best_step=self.step, best_loss=loss, evaluations_since_best=0)
+            if self.config.checkpoint.best:
+                self.best = self._copy(self.state.params)
+        else:
+            self.meta["evaluations_since_best"] += 1
+
+    def patience_is_out(self) -> bool:
+        patience = self.config.train.early_stopping
+        return bool(patience) and self.meta["evaluations_since_best"] >= patience
+
+    def first_non_finite(self) -> int | None:
+        """The step whose loss was not finite, or None; steps count from 1."""
+        step = int(self.sums["first_non_finite"])
+        return None if step < 0 else step + 1
+
+    def weights_are_finite(self) -> bool:
+        return all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in jax.tree.leaves(self.state.params))
+
+    def _reconstruct(self, params, images, preprocessing):
+        x = transforms.prepare(preprocessing, images)
+        return x, self.model.apply({"params": params}, x, method="reconstruct")
