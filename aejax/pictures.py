@@ -22,9 +22,11 @@ class Pictures:
         self._drawing: Future | None = None
 
     def draw(self, epoch: int) -> None:
-        if epoch not in self.trainer.config.log.figure_epochs:
-            return
+        """Draw after this epoch, if it is among those chosen; the last one always is where any is."""
         t = self.trainer
+        chosen = t.config.log.figure_epochs
+        if epoch not in chosen and not (chosen and t.step == t.total):
+            return
         x, reconstruction = jax.device_get(t.reconstruct(t.state.params, self._images, t.preprocessing))
         self.wait()
         self._drawing = self._pool.submit(self._draw, epoch, x, reconstruction)

@@ -87,7 +87,7 @@ def base() -> ConfigDict:
 
     c.log = ConfigDict()
     c.log.tensorboard = True  # write event files
-    c.log.figure_epochs = (0, 1, 2, 5, 10, 20, 50, 100)  # draw reconstructions of test images after these
+    c.log.figure_epochs = (0, 1, 2, 5, 10, 20, 50, 100)  # draw reconstructions after these and the last; () never
     c.log.figure_images = 10  # so many
 
     c.checkpoint = ConfigDict()

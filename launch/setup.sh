@@ -1,6 +1,7 @@
+# shellcheck shell=bash
 # Sourced by the other scripts: changes to the project's root, and leaves a .venv there that holds requirements.txt.
 # The second call finds it done and touches nothing. PYTHON names another interpreter than the newest that is found.
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 
 find_python() {
   local candidate
@@ -15,7 +16,7 @@ find_python() {
 }
 
 stamp=.venv/requirements.done
-if ! cmp -s requirements.txt "$stamp"; then
+if [[ "$(cat "$stamp" 2>/dev/null)" != "$(cat requirements.txt)" ]]; then
   if ! .venv/bin/python -c '' 2>/dev/null; then
     python=$(find_python)
     "$python" -m venv --clear .venv
