@@ -186,6 +186,16 @@ def test_smoothness_from_chequerboard_to_constant():
     assert "smooth and local" in filters.look({"units": 1, "smoothness": 0.8, "energy_in_top_tenth": 0.9})
 
 
+def test_dead_units_and_constant_pixels_do_not_count_as_filters():
+    train = np.zeros((3, 2, 5, 1), np.uint8)
+    train[1, 0, 2] = 9  # the only pixel that varies
+    weight = np.full((2, 2, 5, 1), 0.5)
+    weight[1] = 7
+    numbers = filters.measure(weight, weight, np.array([0.4, 0.0]), train, single=True)
+    assert numbers["dead_units"].tolist() == [1] and numbers["encoder"]["units"] == numbers["decoder"]["units"] == 1
+    assert numbers["encoder"]["norm"] == 0.5 and numbers["decoder"]["norm"] == pytest.approx(0.5 * 10**0.5)
+
+
 def test_firing_share_counts_every_image_once():
     codes = np.array([[0.0, 1, 2], [0, 0, 3], [0, 0, 1], [0, 5, 1], [0, 0, 1]])
     assert filters.firing_share(lambda x: x, codes, block=2).tolist() == [0, 0.4, 1]

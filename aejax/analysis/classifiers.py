@@ -57,7 +57,7 @@ class Svm:
     once it has not converged, the primal does that C and all that follow.
     """
 
-    PASSES = 200
+    PASSES = 100
 
     def __init__(self):
         self.dual = True

@@ -93,8 +93,8 @@ def text(about: Mapping[str, Any], sittings: Sequence[Sitting]) -> str:
         f"{settings['repeats']} interleaved repeats of about {settings['seconds']:g} s. aejax is: its rate over "
         f"this framework's, round by round. loss: per example, the mean over steps {STEPS - LAST + 1} to {STEPS}. "
         "first step: from the start of the process to the end of the first training step, compilation caches empty. "
-        f"memory: the process's peak. share of peak: arithmetic of the matrix products over a float32 product of square "
-        f"matrices measured in every round, {found}.",
+        f"memory: the process's peak. share of peak: arithmetic of the matrix products over a float32 product of "
+        f"square matrices measured in every round, {found}.",
         "",
         *(f"{name}: {said}." for name, said in how.items()),
     ])  # fmt: skip
