@@ -82,7 +82,7 @@ class Progress:
         if sys.stderr.isatty():
             form = "{desc} {percentage:3.0f}%|{bar}| {n}/{total} steps [{elapsed}<{remaining}{postfix}]"
             known = os.get_terminal_size(sys.stderr.fileno()).columns > 0  # some terminals do not tell their width
-            width = {"dynamic_ncols": True} if known else {"ncols": 100}
+            width = {"dynamic_ncols": True} if known else {"ncols": 100, "nrows": 20}
             self._bar = tqdm(total=total, initial=step, bar_format=form, desc=self._epoch(step), **width)
         self._printed = 0.0
         self._rate = 0.0
