@@ -1,8 +1,10 @@
 """A worker that trains a described net in PyTorch: ``python pytorch.py eager|compile``.
 
 As a good user would write it for a data set that fits in memory: the whole of it one
-float32 tensor, batches by index and no DataLoader, Adam fused into one pass. ``compile``
-puts ``torch.compile`` around the forward pass and the loss; the backward pass comes with it.
+uint8 tensor, batches by index and no DataLoader, Adam fused into one pass. (Of what was tried on a
+CPU, uint8 rows were gathered faster than float32 ones, topk along the batch faster than kthvalue or a
+transposed topk, and fused Adam two to six times faster than the others.) ``compile`` puts
+``torch.compile`` around scaling, forward pass and loss; the backward pass comes with it.
 """
 
 import sys
@@ -49,7 +51,7 @@ class Layer(nn.Module):
 
 
 class Autoencoder(nn.Module):
-    """The described net; its call is the loss of a batch [b, pixels]."""
+    """The described net; its call is the loss of a raw batch [b, pixels]."""
 
     def __init__(self, net):
         super().__init__()
@@ -67,7 +69,8 @@ class Autoencoder(nn.Module):
             border = torch.topk(z, min(self.keep + 1, len(z)), dim=0).values[-1]
         return torch.where(z > border, z, 0.0)
 
-    def forward(self, x):
+    def forward(self, raw):
+        x = raw if raw.is_floating_point() else raw.float().mul(1 / 255)
         z = x
         for layer in self.encoder:
             z = layer(z)
@@ -88,15 +91,16 @@ class Training:
         torch.set_num_threads(threads)
         torch.manual_seed(net["seed"])
         raw = torch.from_numpy(np.load(images))
-        self.x = raw.reshape(len(raw), -1).float().mul_(1.0 if raw.is_floating_point() else 1 / 255)
+        self.x = raw.reshape(len(raw), -1)
         self.batch, self.rows = net["batch"], []
         model, adam = Autoencoder(net), net["optim"]
         self.loss = torch.compile(model) if self.compiled else model
         betas, rate = (adam["b1"], adam["b2"]), adam["learning_rate"]
         self.adam = torch.optim.Adam(model.parameters(), lr=rate, betas=betas, eps=adam["eps"], fused=True)
         self.train(1)
-        how = "torch.compile of the forward pass and the loss, " if self.compiled else ""
-        return {"versions": {"torch": torch.__version__}, "how": f"{how}float32 tensor, index batches, fused Adam"}
+        how = "torch.compile of scaling, forward pass and loss, " if self.compiled else ""
+        how += f"{str(raw.dtype)[6:]} tensor, index batches, fused Adam"
+        return {"versions": {"torch": torch.__version__}, "how": how}
 
     def next_rows(self):
         """The rows of the next batch; a new permutation when an epoch is used up."""
