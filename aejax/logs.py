@@ -4,29 +4,35 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from aejax import files
+from aejax.errors import UserError
+
 METRICS = "metrics.jsonl"
 TIMING = "timing.jsonl"
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """The file has its old content or the new, never a part."""
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
+def read_metrics(workdir: Path) -> list[dict[str, Any]]:
+    """The lines of ``<workdir>/metrics.jsonl``, in order.
 
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The whole lines of a JSON-lines file; a last one cut short by a kill is left out."""
-    if not path.exists():
-        return []
-    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
-    return [json.loads(line) for line in lines]
+    Raises:
+      UserError: there is no such file, it is empty, or a line is no JSON object with ``epoch`` and ``split``.
+    """
+    path = workdir / METRICS
+    if not path.is_file():
+        raise UserError(f"--workdir={workdir}: no {METRICS} there; give the work directory of a run")
+    rows = files.read_lines(path)
+    if not rows:
+        raise UserError(f"{path} is empty: nothing has been trained or evaluated yet")
+    for number, row in enumerate(rows, start=1):
+        if not {"epoch", "split"} <= row.keys():
+            raise UserError(f"{path}, line {number}: not a JSON object with an epoch and a split")
+    return rows
 
 
 def _append(path: Path, values: Mapping[str, Any]) -> None:
@@ -42,8 +48,8 @@ class Metrics:
 
     def __init__(self, workdir: Path, step: int, tensorboard: bool):
         self.path = workdir / METRICS
-        kept = [line for line in read_lines(self.path) if step and line["step"] <= step]
-        write_atomically(self.path, "".join(json.dumps(line) + "\n" for line in kept))
+        kept = [line for line in files.read_lines(self.path) if step and line["step"] <= step]
+        files.write_text(self.path, "".join(json.dumps(line) + "\n" for line in kept))
         self._events = _event_writer(workdir / "tensorboard", step) if tensorboard else None
 
     def write(self, step: int, epoch: float, split: str, values: Mapping[str, float]) -> None:
@@ -117,18 +123,3 @@ class Progress:
     def _text(self) -> str:
         figures = ", ".join(f"{name} {value:.5g}" for name, value in self._figures.items())
         return f"{figures}, {self._rate * self.batch:,.0f} examples/s"
-
-
-def differences(old: Mapping, new: Mapping, but: Iterable[str] = (), prefix: str = "") -> list[str]:
-    """``key: old -> new`` for each dotted key at which two nested mappings differ; those in ``but`` aside."""
-    lines = []
-    for key in sorted(old.keys() | new.keys()):
-        name = f"{prefix}{key}"
-        if name in but:
-            continue
-        a, b = old.get(key), new.get(key)
-        if isinstance(a, Mapping) and isinstance(b, Mapping):
-            lines += differences(a, b, but, f"{name}.")
-        elif a != b:
-            lines.append(f"{name}: {json.dumps(a)} -> {json.dumps(b)}")
-    return lines

@@ -70,6 +70,19 @@ class Dense(nn.Module):
         return y @ self.kernel.T
 
 
+def dense_stack(net: nn.Module, sizes: tuple[int, ...], section: str) -> list[Dense]:
+    """Dense layers through ``sizes``, started as the net's fields of that section of the config say."""
+    init = kernel_init(net.kernel_init, net.init_std, f"{section}.kernel_init")
+    return [Dense(i, o, init, net.bias_init) for i, o in zip(sizes, sizes[1:], strict=False)]
+
+
+def through(layers: list[Dense], act: Callable, h: jax.Array) -> jax.Array:
+    """``h`` [b, inputs] through the layers, with ``act`` after each but the last."""
+    for layer in layers[:-1]:
+        h = act(layer(h))
+    return layers[-1](h)
+
+
 class MlpEncoder(nn.Module):
     """A multilayer perceptron from [b, *shape] to [b, outputs]: hidden layers of ``widths`` units, a linear end."""
 
@@ -83,15 +96,10 @@ class MlpEncoder(nn.Module):
 
     def setup(self):
         self.act = activation(self.activation, "encoder.activation")
-        init = kernel_init(self.kernel_init, self.init_std, "encoder.kernel_init")
-        sizes = (math.prod(self.shape), *self.widths, self.outputs)
-        self.layers = [Dense(i, o, init, self.bias_init) for i, o in zip(sizes, sizes[1:], strict=False)]
+        self.layers = dense_stack(self, (math.prod(self.shape), *self.widths, self.outputs), "encoder")
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        h = x.reshape(x.shape[0], math.prod(self.shape))
-        for layer in self.layers[:-1]:
-            h = self.act(layer(h))
-        return self.layers[-1](h)
+        return through(self.layers, self.act, x.reshape(x.shape[0], math.prod(self.shape)))
 
 
 class MlpDecoder(nn.Module):
@@ -107,15 +115,10 @@ class MlpDecoder(nn.Module):
 
     def setup(self):
         self.act = activation(self.activation, "decoder.activation")
-        init = kernel_init(self.kernel_init, self.init_std, "decoder.kernel_init")
-        sizes = (self.inputs, *self.widths, math.prod(self.shape))
-        self.layers = [Dense(i, o, init, self.bias_init) for i, o in zip(sizes, sizes[1:], strict=False)]
+        self.layers = dense_stack(self, (self.inputs, *self.widths, math.prod(self.shape)), "decoder")
 
     def __call__(self, z: jax.Array) -> jax.Array:
-        h = z
-        for layer in self.layers[:-1]:
-            h = self.act(layer(h))
-        return self.layers[-1](h).reshape(z.shape[0], *self.shape)
+        return through(self.layers, self.act, z).reshape(z.shape[0], *self.shape)
 
 
 class TiedDecoder(nn.Module):

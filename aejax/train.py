@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from ml_collections import FrozenConfigDict
 
-from aejax import checks, data, devices, logs, workdirs
+from aejax import checks, data, devices, files, logs, workdirs
 from aejax.checkpoint import Checkpoints
 from aejax.errors import UserError
 from aejax.feed import feed
@@ -186,7 +186,7 @@ def last_good(checkpoints: Checkpoints) -> str:
 
 def summary(trainer: Trainer, workdir: Path, seconds: float) -> str:
     """What the run reached, in a line."""
-    lines = [line for line in logs.read_lines(workdir / logs.METRICS) if line["split"] == "test"]
+    lines = [line for line in files.read_lines(workdir / logs.METRICS) if line["split"] == "test"]
     figures = "".join(f", {name} {lines[-1][name]:.5g}" for name in ("loss", "reconstruction_per_pixel") if lines)
     return f"{workdir}: {trainer.step} steps, {seconds:.1f} s in this call; test{figures or ' is empty'}"
 

@@ -3,12 +3,12 @@
 import errno
 import fcntl
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from aejax import logs
+from aejax import files
 from aejax.checkpoint import Checkpoints
 from aejax.errors import UserError
 
@@ -73,7 +73,7 @@ def _lock(lock, workdir: Path) -> None:
 def _compare_config(workdir: Path, config: Mapping) -> None:
     if not (workdir / CONFIG).exists():
         return
-    differ = logs.differences(read_config(workdir), _json(config), FREE)
+    differ = differences(read_config(workdir), _json(config), FREE)
     if differ:
         raise UserError(
             f"--workdir={workdir} holds a run with another config ({'; '.join(differ)}); "
@@ -83,9 +83,24 @@ def _compare_config(workdir: Path, config: Mapping) -> None:
 
 def write_config(workdir: Path, config: Mapping) -> None:
     """The run's config as config.json."""
-    logs.write_atomically(workdir / CONFIG, json.dumps(_json(config), indent=2) + "\n")
+    files.write_text(workdir / CONFIG, json.dumps(_json(config), indent=2) + "\n")
 
 
 def _json(config: Mapping) -> dict[str, Any]:
     """The config as JSON gives it back: tuples as lists."""
     return json.loads(json.dumps(config.to_dict()))
+
+
+def differences(old: Mapping, new: Mapping, but: Iterable[str] = (), prefix: str = "") -> list[str]:
+    """``key: old -> new`` for each dotted key at which two nested mappings differ; those in ``but`` aside."""
+    lines = []
+    for key in sorted(old.keys() | new.keys()):
+        name = f"{prefix}{key}"
+        if name in but:
+            continue
+        a, b = old.get(key), new.get(key)
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            lines += differences(a, b, but, f"{name}.")
+        elif a != b:
+            lines.append(f"{name}: {json.dumps(a)} -> {json.dumps(b)}")
+    return lines

@@ -1,4 +1,11 @@
-"""Deep autoencoder, 784-128-32-128-784."""
+"""Deep autoencoder, 784-128-32-128-784.
+
+    python -m aejax.main --config=configs/deep.py                  # 3,600 digits, 30 epochs: 5 s on two cores
+    python -m aejax.main --config=configs/deep.py:fashion_mnist    # 59,000 images, 10 epochs: 12 s
+
+Cross-entropy per pixel (``reconstruction_per_pixel`` in metrics.jsonl): .0969 on the test digits at seed 0; on
+Fashion-MNIST .2704 ± .0003 on train in the tenth epoch (seeds 0, 1, 2).
+"""
 
 from configs.base import base, preset
 

@@ -1,4 +1,12 @@
-"""Shallow autoencoder, 784-32-784."""
+"""Shallow autoencoder, 784-32-784: one ReLU layer into the code, one sigmoid layer out of it.
+
+    python -m aejax.main --config=configs/shallow.py                  # 3,600 digits, 20 epochs: 3 s on two cores
+    python -m aejax.main --config=configs/shallow.py:fashion_mnist    # 59,000 images, 5 epochs: 5 s
+
+Cross-entropy per pixel (``reconstruction_per_pixel`` in metrics.jsonl): .1116 on the test digits at seed 0; on
+Fashion-MNIST .2836 ± .0002 on train in the fifth epoch, noise of the moving weights included, as Keras
+prints it (seeds 0, 1, 2). Kernels and optimiser start as Keras's do.
+"""
 
 from configs.base import base, preset
 

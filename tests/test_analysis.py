@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from aejax.analysis import figure, files, filters, losses, reconstructions, selection, weights
+from aejax import files, logs
+from aejax.analysis import figure, filters, losses, reconstructions, selection, weights
 from aejax.errors import UserError
 
 METRICS = [
@@ -51,13 +52,13 @@ def test_metrics_cut_short_are_read_and_broken_ones_refused(workdir):
     path = workdir / "metrics.jsonl"
     whole = path.read_text()
     path.write_text(whole + '{"step": 90, "epo')
-    assert files.read_metrics(workdir) == METRICS
+    assert logs.read_metrics(workdir) == METRICS
     path.write_text("nonsense\n" + whole)
     with pytest.raises(UserError, match="line 1"):
-        files.read_metrics(workdir)
+        logs.read_metrics(workdir)
     path.write_text("")
     with pytest.raises(UserError, match="empty"):
-        files.read_metrics(workdir)
+        logs.read_metrics(workdir)
 
 
 def test_selection_is_even_over_classes_and_rankings():

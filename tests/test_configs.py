@@ -17,7 +17,7 @@ from tests import configurations
 PARAMETERS = {
     "deep": (784 * 128 + 128 + 128 * 32 + 32 + 32 * 128 + 128 + 128 * 784 + 784, 5264),
     "shallow": (784 * 32 + 32 + 32 * 784 + 784, 2128),
-    "wta": (784 * 500 + 500 + 500 * 784 + 784, 4192),
+    "wta": (784 * 1000 + 1000 + 784, 64 * 32 + 32 + 64),  # tied
 }
 
 
@@ -92,7 +92,7 @@ def test_every_float_of_the_four_sections_is_an_argument():
     config = configurations.load("wta")
     arguments = autoencoder.arguments(config)
     assert arguments["code"].keys() == {"rate"}
-    assert arguments["optim"]["learning_rate"] == np.float32(1e-3)
+    assert arguments["optim"]["learning_rate"] == np.float32(3e-3)
     assert {"l1", "std"} == arguments["loss"].keys()
 
 

@@ -83,7 +83,7 @@ def test_calls_of_any_length_give_the_same_bits_from_one_program(tiny, images, n
 
 @pytest.mark.parametrize("name", configurations.NAMES)
 def test_the_loss_of_a_fixed_batch_falls(tiny, images, name):
-    p = Program(tiny(name, {"train.batch_size": 120}), images)
+    p = Program(tiny(name, {"train.batch_size": 120, "optim.schedule": "constant", "optim.warmup": 0.0}), images)
     losses = []
     for _ in range(30):
         p.sums = p.put(step.zero_sums(p.model))
@@ -126,7 +126,7 @@ def test_noise_depends_on_the_place_in_the_batch_and_on_the_step(tiny, images):
 
 @pytest.mark.parametrize("count", [1, 8])
 def test_evaluation_counts_every_example_once_and_tells_the_dead(tiny, images, count):
-    config = tiny("wta", {"eval.batch_size": 50})
+    config = tiny("wta", {"eval.batch_size": 50, "encoder.bias_init": 0.0})
     p = Program(config, images, count)
     params = jax.tree.map(np.array, p.state.params)
     params["encoder"]["layers_0"]["bias"][3] = -1e6
@@ -134,7 +134,7 @@ def test_evaluation_counts_every_example_once_and_tells_the_dead(tiny, images, c
     layer = params["encoder"]["layers_0"]
     x = images.reshape(120, -1) / 255
     h = np.maximum(x @ layer["kernel"] + layer["bias"], 0)
-    error = h @ params["decoder"]["layers_0"]["kernel"] + params["decoder"]["layers_0"]["bias"] - x
+    error = h @ layer["kernel"].T + params["decoder"]["bias_0"] - x
     np.testing.assert_allclose(sums["reconstruction"], np.square(error).sum(), rtol=1e-4)
     assert float(sums["active"]) == pytest.approx((h > 0).sum(), abs=2)
     np.testing.assert_array_equal(sums["alive"], (h > 0).any(0))

@@ -5,6 +5,7 @@ A command module has ``main(argv=None) -> int``, which calls ``execute`` with an
 time, so any number of commands can be imported and called in one process.
 """
 
+import contextlib
 import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +17,7 @@ from absl import flags as absl_flags
 from matplotlib.figure import Figure
 
 import aejax
-from aejax.analysis import files
+from aejax import files
 from aejax.analysis.figure import save
 from aejax.errors import UserError
 
@@ -92,7 +93,8 @@ def execute(
     except UserError as error:
         print(f"aejax.analysis.{name}: {error}", file=sys.stderr)
         return 2
-    print("\n".join([*findings.summary, f"{picture}", f"{numbers}"]))
+    with contextlib.suppress(BrokenPipeError):  # whoever reads may have seen enough
+        print("\n".join([*findings.summary, f"{picture}", f"{numbers}"]), flush=True)
     return 0
 
 

@@ -15,7 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from aejax.analysis.files import replacing
+from aejax.files import replacing
 
 PAGE = 7.2  # width of a page's text, inches
 

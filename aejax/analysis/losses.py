@@ -13,8 +13,8 @@ from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
 from aejax import workdirs
 from aejax.analysis import command, figure
-from aejax.analysis.files import read_metrics
 from aejax.errors import UserError
+from aejax.logs import read_metrics
 
 # What a line holds beside the loss and its penalties.
 OTHER = {"step", "epoch", "split", "loss", "reconstruction", "reconstruction_per_pixel", "active_units", "dead_units"}

@@ -8,7 +8,7 @@ from typing import Any
 
 from absl import flags as absl_flags
 
-from aejax.analysis import files
+from aejax import files
 from aejax.analysis.figure import save
 from aejax.bench import environment, figures, machine, nets, report, sitting
 from aejax.bench.sitting import Framework, Row, Sitting
@@ -55,8 +55,7 @@ def run(flags: absl_flags.FlagValues, names: Sequence[str]) -> int:
     written = report.text(about, sittings)
     caption = f"Training on {about['machine']['processor']}, {about['machine']['cores']} cores, float32"
     try:
-        with files.replacing(workdir / "bench.md") as temporary:
-            temporary.write_text(written + "\n")
+        files.write_text(workdir / "bench.md", written + "\n")
         files.write_json(workdir / "bench.json", report.numbers(about, sittings))
         save(report.draw(sittings, caption), workdir / "bench.png")
     except OSError as error:

@@ -16,6 +16,7 @@ from aejax.errors import UserError
 
 PRESETS = {"wta": "mnist"}  # the preset that a name without one takes: the net of the paper, 2000 units
 STAND_INS = {name: "mnist5k" for name in ("mnist", "fashion_mnist", "kmnist")}  # of the same shape, and no download
+LEARNING_RATE = 1e-3  # at which the early losses of frameworks with other random numbers can be compared
 EXAMPLES = 60_000  # a smaller train split is repeated to about so many, so that an epoch is as long as MNIST's
 
 
@@ -29,7 +30,7 @@ def shipped() -> list[str]:
 
 
 def load(name: str, batch: int = 0, data_name: str = "") -> ConfigDict:
-    """A shipped config as the bench trains it, locked: at a constant learning rate, on one device, on data at hand.
+    """A shipped config as the bench trains it, locked: at a constant learning rate, one device, data at hand.
 
     Args:
       name: ``wta`` or, with a preset, ``wta:tiny``.
@@ -47,7 +48,8 @@ def load(name: str, batch: int = 0, data_name: str = "") -> ConfigDict:
     except ValueError as error:
         raise UserError(str(error)) from None
     with config.unlocked():
-        config.optim.schedule, config.optim.warmup, config.mesh.devices = "constant", 0.0, 1
+        config.optim.schedule, config.optim.warmup, config.optim.learning_rate = "constant", 0.0, LEARNING_RATE
+        config.mesh.devices = 1
         config.data.name = data_name or STAND_INS.get(config.data.name, config.data.name)
         config.train.batch_size = batch or config.train.batch_size
     return config.lock()

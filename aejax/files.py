@@ -1,4 +1,4 @@
-"""Files of a work directory: written whole or not at all, and the metrics that training left."""
+"""Files: written whole or not at all, and JSON lines read up to where a kill cut them."""
 
 import contextlib
 import json
@@ -45,31 +45,27 @@ def write_json(path: Path, numbers: dict[str, Any]) -> None:
     """Write the numbers, rounded, as strict JSON (a value that is not finite becomes null)."""
     text = json.dumps(rounded(numbers), indent=1, allow_nan=False)
     text = re.sub(r"\[[^\[\]{}]*\]", lambda row: re.sub(r"\n\s*", " ", row[0]), text)  # a row of numbers on one line
+    write_text(path, text + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write the text; the file has its old content or the new, never a part."""
     with replacing(path) as temporary:
-        temporary.write_text(text + "\n")
+        temporary.write_text(text, encoding="utf-8")
 
 
-def read_metrics(workdir: Path) -> list[dict[str, Any]]:
-    """The lines of ``<workdir>/metrics.jsonl``, in order; a last line cut short (the run is going on) is left out.
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The objects of a JSON-lines file, none where there is no file; a last line cut short by a kill is left out.
 
     Raises:
-      UserError: there is no such file, it is empty, or a line is no JSON object with ``epoch`` and ``split``.
+      UserError: a whole line of it is no JSON object.
     """
-    path = Path(workdir) / "metrics.jsonl"
-    try:
-        lines = path.read_text().splitlines(keepends=True)
-    except (FileNotFoundError, NotADirectoryError):
-        raise UserError(f"--workdir={workdir}: no metrics.jsonl there; give the work directory of a run") from None
+    if not path.exists():
+        return []
     rows = []
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n")[:-1], start=1):
         try:
-            row = json.loads(line)
-            row["epoch"], row["split"]
-        except (ValueError, TypeError, KeyError):
-            if number == len(lines) and not line.endswith("\n"):
-                break
-            raise UserError(f"{path}, line {number}: not a JSON object with an epoch and a split") from None
-        rows.append(row)
-    if not rows:
-        raise UserError(f"{path} is empty: nothing has been trained or evaluated yet")
+            rows.append(dict(json.loads(line)))
+        except (ValueError, TypeError):
+            raise UserError(f"{path}, line {number}: not a JSON object") from None
     return rows
