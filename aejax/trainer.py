@@ -1,5 +1,6 @@
 """A run at some step: its state, what it measures, what it saves."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -116,7 +117,7 @@ class Trainer:
     def note_valid(self, loss: float) -> None:
         """Keep the weights if this valid loss is the best so far."""
         best = self.meta["best_loss"]
-        if best is None or loss < best:
+        if math.isfinite(loss) and (best is None or loss < best):
             self.meta.update(best_step=self.step, best_loss=loss, evaluations_since_best=0)
             if self.config.checkpoint.best:
                 self.best = self._copy(self.state.params)
