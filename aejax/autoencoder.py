@@ -135,6 +135,9 @@ def keys_read(config: Mapping) -> set[str]:
         "corruption": parts.parameters(corrupt),
         "loss": {"likelihood"} | parts.parameters(likelihood) | set(parts.functions(losses)),
     }
+    for section in ("encoder", "decoder"):
+        if config[section]["kernel_init"] not in nets.KERNEL_INITS_WITH_STD:
+            read[section] = read[section] - {"init_std"}
     return {f"{section}.{key}" for section, names in read.items() for key in {"name"} | names}
 
 

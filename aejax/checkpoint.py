@@ -5,8 +5,9 @@
 """
 
 import errno
+import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,7 +48,7 @@ class Checkpoints:
         return sorted(int(path.name) for path in self.folder.iterdir() if path.is_dir() and path.name.isdigit())
 
     def save(self, step: int, items: Mapping[str, Any], meta: Mapping[str, Any]) -> None:
-        """Save, then drop the oldest beyond ``keep``; a step that is there already is replaced.
+        """Save, then drop the oldest beyond ``keep``; a step that is there already is replaced once the new is whole.
 
         The save is synchronous: on a CPU a background thread would read buffers that
         the next step, to which the state is donated, overwrites.
@@ -56,44 +57,63 @@ class Checkpoints:
           OSError: the disk is full or cannot be written; earlier checkpoints stay.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
+        here, old = self.folder / str(step), self.folder / f"replaced_{step}"
+        if here.exists():
+            here.rename(old)
         trees = {name: ocp.args.StandardSave(tree) for name, tree in items.items()}
         try:
             with ocp.CheckpointManager(self.folder, options=self._options) as manager:
-                if step in manager.all_steps():
-                    manager.delete(step)
                 manager.save(step, args=ocp.args.Composite(**trees, meta=ocp.args.JsonSave(dict(meta))), force=True)
         except Exception as error:
+            self._recover()
             if "No space left" in str(error):
                 raise OSError(errno.ENOSPC, "No space left on device", str(self.folder)) from error
             raise
+        shutil.rmtree(old, ignore_errors=True)
+
+    def _recover(self) -> None:
+        """Put back what was to be replaced by a checkpoint that never became whole."""
+        for old in self.folder.glob("replaced_*"):
+            here = self.folder / old.name.removeprefix("replaced_")
+            if here.exists():
+                shutil.rmtree(old)
+            else:
+                old.rename(here)
 
     def read(self, step: int, templates: Mapping[str, Any]) -> Checkpoint:
         """The items named by ``templates`` (trees of ``jax.ShapeDtypeStruct``, with shardings) of one step.
 
-        An item that was not saved is left out.
+        Raises:
+          FileNotFoundError: one of them is not there; and whatever a truncated file makes tensorstore raise.
         """
+        for name in templates:
+            if not (self.folder / str(step) / name).is_dir():
+                raise FileNotFoundError(f"{name} is missing")
         with ocp.CheckpointManager(self.folder, options=self._options) as manager:
-            saved = {name: tree for name, tree in templates.items() if (self.folder / str(step) / name).is_dir()}
-            wanted = {name: ocp.args.StandardRestore(tree) for name, tree in saved.items()}
+            wanted = {name: ocp.args.StandardRestore(tree) for name, tree in templates.items()}
             got = manager.restore(step, args=ocp.args.Composite(**wanted, meta=ocp.args.JsonRestore()))
-        return Checkpoint(step, {name: got[name] for name in saved}, got["meta"])
+        return Checkpoint(step, {name: got[name] for name in templates}, got["meta"])
 
-    def newest(self, templates: Mapping[str, Any]) -> Checkpoint | None:
+    def newest(self, templates: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> Checkpoint | None:
         """The newest checkpoint that can be read; None where there is none.
 
         One that cannot be read is set aside under a name of its own, with a warning,
         and the one before it is taken.
+
+        Args:
+          templates: from a checkpoint's ``meta``, what ``read`` is to read of it.
         """
-        for step in reversed(self.steps()):
+        self._recover()
+        steps = self.steps()
+        for step in reversed(steps):
             try:
-                return self.read(step, templates)
+                return self.read(step, templates(self.read(step, {}).meta))
             except Exception as error:  # whatever a truncated or missing file makes tensorstore raise
                 aside = self._set_aside(step)
                 reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-                print(
-                    f"warning: checkpoint {step} cannot be read and is now {aside}; taking the one before ({reason})",
-                    file=sys.stderr,
-                )
+                then = "taking the one before" if step != steps[0] else "there is none before it: starting anew"
+                warning = f"warning: checkpoint {step} cannot be read and is now {aside}; {then} ({reason})"
+                print(warning, file=sys.stderr)
         return None
 
     def _set_aside(self, step: int) -> Path:

@@ -47,6 +47,7 @@ RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "train.early_stopping": _not_negative,
     "eval.epochs": _positive,
     "eval.batch_size": _positive,
+    "log.figure_epochs": (lambda v: all(isinstance(n, int) and n >= 0 for n in v), "epochs, such as 0,1,10"),
     "log.figure_images": _positive,
     "checkpoint.seconds": _not_negative,
     "checkpoint.keep": _positive,

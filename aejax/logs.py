@@ -1,5 +1,6 @@
 """What a run leaves behind as it goes: metrics.jsonl, timing.jsonl, event files, and progress on the terminal."""
 
+import contextlib
 import json
 import os
 import sys
@@ -43,12 +44,13 @@ def _append(path: Path, values: Mapping[str, Any]) -> None:
 class Metrics:
     """metrics.jsonl and the event files. A line is ``{"step", "epoch", "split", figures …}`` and no clock reading.
 
-    Resuming at a step drops the lines after it, which will be written again the same.
+    Resuming at a step drops the lines after it, and a line of test, since only a finished run has one: they will be
+    written again, the same.
     """
 
     def __init__(self, workdir: Path, step: int, tensorboard: bool):
         self.path = workdir / METRICS
-        kept = [line for line in files.read_lines(self.path) if step and line["step"] <= step]
+        kept = [line for line in files.read_lines(self.path) if line["step"] <= step and line["split"] != "test"]
         files.write_text(self.path, "".join(json.dumps(line) + "\n" for line in kept))
         self._events = _event_writer(workdir / "tensorboard", step) if tensorboard else None
 
@@ -57,16 +59,19 @@ class Metrics:
         if self._events:
             for name, value in values.items():
                 self._events.add_scalar(f"{split}/{name}", value, step)
+            if split != "train":
+                self._events.flush()  # or a kill would leave a hole of two minutes
 
     def close(self) -> None:
         if self._events:
-            self._events.close()
+            with contextlib.suppress(OSError):  # a full disk has been told of already
+                self._events.close()
 
 
 def _event_writer(folder: Path, step: int):
     from tensorboardX import SummaryWriter  # here, since not every run writes event files
 
-    return SummaryWriter(str(folder), purge_step=step + 1 if step else None)
+    return SummaryWriter(str(folder), purge_step=step + 1)
 
 
 class Timing:

@@ -107,6 +107,9 @@ def main(argv: list[str] | None = None) -> int:
     except UserError as error:
         print(f"aejax: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:  # before training began: from then on it saves and stops
+        print("aejax: stopped before the first step", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":

@@ -26,10 +26,10 @@ _SCALED = (
     *("glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "lecun_normal", "lecun_uniform"),
     "orthogonal",
 )
+KERNEL_INITS_WITH_STD = ("normal", "truncated_normal")
 KERNEL_INITS: dict[str, Callable[[float], Callable]] = {
     **{name: lambda std, name=name: getattr(jax.nn.initializers, name)() for name in _SCALED},
-    "normal": jax.nn.initializers.normal,
-    "truncated_normal": jax.nn.initializers.truncated_normal,
+    **{name: getattr(jax.nn.initializers, name) for name in KERNEL_INITS_WITH_STD},
 }
 
 

@@ -74,7 +74,7 @@ def optimiser(config: Mapping, arguments: Mapping, rate: jax.Array | float) -> o
     """
     make = parts.find(OPTIMISERS, "optim.name", config["name"])
     known = dict(arguments, learning_rate=rate)
-    if not config["momentum"]:
+    if not config["momentum"] and parts.default(make, "momentum") is None:  # for these None is none, not 0
         del known["momentum"]
     first = []
     if config["clip_norm"]:

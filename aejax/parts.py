@@ -70,6 +70,12 @@ def parameters(function: Callable) -> set[str]:
     return set(inspect.signature(call).parameters)
 
 
+def default(function: Callable, name: str) -> Any:
+    """The default of a function's parameter; None where it has no such parameter."""
+    found = inspect.signature(function).parameters.get(name)
+    return found and found.default
+
+
 def matching(function: Callable, values: Mapping[str, Any]) -> dict[str, Any]:
     """Those of ``values`` that ``function`` has a parameter for."""
     names = parameters(function)

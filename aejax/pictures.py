@@ -15,7 +15,8 @@ class Pictures:
     def __init__(self, trainer: Trainer, workdir: Path):
         self.trainer = trainer
         self.folder = workdir / "figures"
-        images = trainer.dataset.test.images if len(trainer.dataset.test) else trainer.dataset.train.images
+        self._split = "test" if len(trainer.dataset.test) else "train"
+        images = getattr(trainer.dataset, self._split).images
         chosen = np.linspace(0, len(images) - 1, min(trainer.config.log.figure_images, len(images))).astype(int)
         self._images = images[chosen]
         self._pool = ThreadPoolExecutor(1)
@@ -35,7 +36,7 @@ class Pictures:
         from aejax.analysis import figure  # matplotlib takes half a second to import
 
         self.folder.mkdir(exist_ok=True)
-        title = f"{self.trainer.config.name}: test images and their reconstructions after {epoch} epochs"
+        title = f"{self.trainer.config.name}: {self._split} images and their reconstructions after {epoch} epochs"
         figure.save(figure.draw_reconstructions(x, reconstruction, title), self.folder / f"epoch_{epoch:04d}.png")
 
     def wait(self) -> None:

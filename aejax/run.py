@@ -104,12 +104,14 @@ def load(workdir: Path | str, best: bool = False) -> Run:
     for step in reversed(checkpoints.steps()):
         try:
             meta = checkpoints.read(step, {}).meta
+            if best and (meta["best_step"] < 0 or not config.checkpoint.best):
+                raise UserError(f"{workdir} keeps no best weights; accepted: a valid split and config.checkpoint.best")
             items = checkpoints.read(step, _templates(config, meta, weights)).items
+        except UserError:
+            raise
         except Exception as error:  # whatever a truncated or missing file raises; the one before may be whole
             problem = f"{step}: {' '.join(str(error).split())[:200]}"
             continue
-        if weights not in items:
-            raise UserError(f"{workdir}: no best weights are kept; accepted: a valid split and config.checkpoint.best")
         number = meta["best_step"] if best else step
         return Run(config, workdir, number, meta["shape"], items[weights], items["preprocessing"])
     raise UserError(f"{workdir} has no checkpoint that can be read ({problem}); train with --workdir={workdir} first")

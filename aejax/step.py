@@ -17,6 +17,7 @@ from jax.sharding import Mesh
 from aejax import autoencoder, devices, keys, optim
 from aejax.autoencoder import Autoencoder
 from aejax.data import transforms
+from aejax.data.order import batch_rows
 
 Sums = dict[str, jax.Array]
 
@@ -76,7 +77,7 @@ def make_stretch(model: Autoencoder, total: int, mesh: Mesh) -> Callable:
     weight = (jnp.arange(room) < batch).astype(jnp.float32)
 
     def one(state, sums, images, order, first, preprocessing, arguments):
-        rows = jax.lax.dynamic_slice(order, ((state.step - first) * batch,), (batch,))
+        rows = batch_rows(order, state.step - first, batch)
         rows = jax.lax.with_sharding_constraint(jnp.pad(rows, (0, room - batch)), devices.batched(mesh))
         x = transforms.prepare(preprocessing, images.at[rows].get(mode="promise_in_bounds"))
         following, terms = train_step(model, total, state, x, weight, arguments)

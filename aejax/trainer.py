@@ -1,6 +1,7 @@
 """A run at some step: its state, what it measures, what it saves."""
 
 import math
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from aejax import autoencoder, checkpoint, devices
 from aejax import step as programs
 from aejax.checkpoint import Checkpoints
 from aejax.data import Dataset, Split, transforms
+from aejax.errors import UserError
 
 
 class Trainer:
@@ -39,6 +41,7 @@ class Trainer:
         self._copy = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))
         self.meta: dict[str, Any] = {
             "shape": list(dataset.shape),
+            "train": {"examples": len(dataset.train), "crc32": zlib.crc32(dataset.train.images)},
             "preprocessing": {name: list(value.shape) for name, value in self.preprocessing.items()},
             "best_step": -1,
             "best_loss": None,
@@ -59,20 +62,33 @@ class Trainer:
     def reset_sums(self) -> None:
         self.sums = jax.device_put(programs.zero_sums(self.model), self.everywhere)
 
-    def templates(self) -> dict[str, Any]:
-        """The shapes, types and places of a checkpoint's items."""
+    def templates(self, meta: Mapping[str, Any]) -> dict[str, Any]:
+        """The shapes, types and places of the items of a checkpoint with this ``meta``."""
         state = jax.eval_shape(lambda a: programs.init_state(self.model, a), self.arguments)
         trees = {
             "params": state.params, "opt_state": state.opt_state, "sums": programs.zero_sums(self.model),
             "preprocessing": self.preprocessing, "best": state.params,
         }
+        if meta["best_step"] < 0 or not self.config.checkpoint.best:
+            del trees["best"]
         return checkpoint.templates(trees, self.everywhere)
 
     def restore(self, checkpoints: Checkpoints) -> bool:
-        """Go on from the newest checkpoint that can be read; False where there is none."""
-        saved = checkpoints.newest(self.templates())
+        """Go on from the newest checkpoint that can be read; False where there is none.
+
+        Raises:
+          UserError: it was trained on other data.
+        """
+        saved = checkpoints.newest(self.templates)
         if saved is None:
             return False
+        if saved.meta["train"] != self.meta["train"]:
+            train = [meta["train"] for meta in (saved.meta, self.meta)]
+            was, now = (f"{t['examples']} images (CRC {t['crc32']:08x})" for t in train)
+            raise UserError(
+                f"config.data.name={self.config.data.name!r} holds other images than the run began with: "
+                f"train had {was} and has {now}; accepted: the same data, or another --workdir"
+            )
         items = saved.items
         self.step, self.meta = saved.step, saved.meta
         step = jax.device_put(jnp.int32(saved.step), self.everywhere)

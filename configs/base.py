@@ -63,10 +63,10 @@ def base() -> ConfigDict:
     c.optim = ConfigDict()
     c.optim.name = "adam"  # an optimiser of optax that takes a learning_rate
     c.optim.learning_rate = 1e-3  # the peak of the schedule (argument)
-    c.optim.b1 = 0.9  # decay of the first moment, for those that have one (argument)
+    c.optim.b1 = 0.9  # decay of the first moment (argument); this and the next two are Adam's, for every optimiser
     c.optim.b2 = 0.999  # decay of the second moment (argument)
     c.optim.eps = 1e-8  # added to the root of the second moment; Keras has 1e-7 (argument)
-    c.optim.momentum = 0.0  # of sgd and rmsprop; 0 is none
+    c.optim.momentum = 0.0  # of sgd, rmsprop, lars, sm3; 0 is none
     c.optim.weight_decay = 0.0  # adamw and its kin: decoupled; the others: added to the gradient (argument)
     c.optim.clip_norm = 0.0  # largest global norm of the gradient; 0 does not clip
     c.optim.schedule = "constant"  # a function of aejax/optim.py: constant, cosine, linear, step

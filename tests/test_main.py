@@ -52,6 +52,8 @@ def at_the_root(monkeypatch):
         ([WTA, "--config.optim.schedule=stairs"], ["config.optim.schedule='stairs'", "cosine"]),
         ([WTA, "--config.code.activation=tanh"], ["config.code.activation is not read", "code.rate"]),
         ([WTA, "--config.optim.momentum=0.9"], ["config.optim.momentum is not read", "optim.name='adam'"]),
+        ([WTA, "--config.log.figure_epochs=x"], ["config.log.figure_epochs=('x',)", "0,1,10"]),
+        (["--config=configs/shallow.py:tiny", "--config.encoder.init_std=5"], ["config.encoder.init_std is not read"]),
         ([WTA, "--config.mesh.devices=99"], ["config.mesh.devices=99", "accepted: 0"]),
         ([WTA, "--confg.seed=1"], ["confg.seed"]),
         ([WTA, "more"], ["unexpected more"]),

@@ -75,6 +75,11 @@ def test_momentum():
     np.testing.assert_allclose(change, -(1 + 0.5 + 0.25), rtol=1e-6)
 
 
+def test_no_momentum_is_none_also_where_optax_has_some_by_default():
+    change = [updates(jnp.ones(1), jnp.ones(1), steps=3, name="lars", momentum=m) for m in (0.0, 0.9)]
+    assert abs(change[1][0]) > 2 * abs(change[0][0])
+
+
 @pytest.mark.parametrize("name", sorted(optim.OPTIMISERS))
 def test_every_optimiser_steps_downhill_with_traced_numbers(name):
     config, numbers = section(name=name, learning_rate=0.01)

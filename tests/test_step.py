@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from ml_collections import FrozenConfigDict
 
-from aejax import autoencoder, data, devices, step
+from aejax import autoencoder, data, devices, losses, step
 from aejax.data import order
 from configs.base import base
 from tests import configurations
@@ -84,12 +84,12 @@ def test_calls_of_any_length_give_the_same_bits_from_one_program(tiny, images, n
 @pytest.mark.parametrize("name", configurations.NAMES)
 def test_the_loss_of_a_fixed_batch_falls(tiny, images, name):
     p = Program(tiny(name, {"train.batch_size": 120, "optim.schedule": "constant", "optim.warmup": 0.0}), images)
-    losses = []
+    means = []
     for _ in range(30):
         p.sums = p.put(step.zero_sums(p.model))
         p.state = p.state.replace(step=p.put(jnp.int32(0)))  # the same rows and the same noise
-        losses.append(float(p.run(1).sums["loss"]))
-    assert losses[-1] < 0.95 * losses[0]
+        means.append(float(p.run(1).sums["loss"]))
+    assert means[-1] < 0.95 * means[0]
 
 
 @pytest.mark.parametrize("name", configurations.NAMES)
@@ -139,6 +139,42 @@ def test_evaluation_counts_every_example_once_and_tells_the_dead(tiny, images, c
     assert float(sums["active"]) == pytest.approx((h > 0).sum(), abs=2)
     np.testing.assert_array_equal(sums["alive"], (h > 0).any(0))
     assert not sums["alive"][3]
+
+
+@pytest.fixture
+def noisy(tiny, images):
+    return Program(tiny("shallow", {"corruption.name": "gaussian", "corruption.std": 0.5}), images)
+
+
+def test_noise_is_fresh_at_every_step(noisy):
+    means = []
+    for number in (0, 1):  # the same batch of the same weights
+        state = noisy.state.replace(step=jnp.int32(number))
+        x = jnp.asarray(noisy.images[:16] / 255, jnp.float32)
+        means.append(float(step.train_step(noisy.model, 100, state, x, jnp.ones(16), noisy.arguments)[1]["loss"]))
+    assert abs(means[0] - means[1]) > 1e-3
+
+
+def test_the_target_is_the_clean_input_and_equal_images_get_unequal_noise(noisy):
+    x = jnp.broadcast_to(jnp.asarray(noisy.images[:1] / 255, jnp.float32), (16, *SHAPE))
+    params = jax.tree.map(jnp.zeros_like, noisy.state.params)  # whatever comes in, logits 0 go out: log 2 a pixel
+    given = {"weight": jnp.ones(16), "key": jax.random.key(0), "train": True}
+    blind = noisy.model.apply({"params": params}, x, noisy.arguments, **given)
+    bias = params | {"decoder": {"layers_0": {**params["decoder"]["layers_0"], "bias": jnp.linspace(-2, 2, 64)}}}
+    told = noisy.model.apply({"params": bias}, x, noisy.arguments, **given).terms["reconstruction"]
+    logits = jnp.broadcast_to(jnp.linspace(-2, 2, 64).reshape(1, *SHAPE), x.shape)
+    np.testing.assert_allclose(blind.loss, 64 * np.log(2), rtol=1e-5)
+    np.testing.assert_allclose(told, losses.bernoulli(logits, x), rtol=1e-5)
+    seen = noisy.model.apply({"params": noisy.state.params}, x, noisy.arguments, **given)
+    assert len(np.unique(np.round(seen.loss, 3))) == 16
+
+
+def test_evaluation_is_without_corruption(tiny, images, noisy):
+    clean = Program(tiny("shallow"), images)
+    given = (noisy.images, noisy.preprocessing)
+    a = step.make_evaluate(noisy.model, noisy.mesh)(noisy.state.params, *given, noisy.arguments)
+    b = step.make_evaluate(clean.model, clean.mesh)(noisy.state.params, *given, clean.arguments)
+    np.testing.assert_array_equal(a["loss"], b["loss"])
 
 
 def test_the_first_non_finite_loss_is_named(tiny, images):

@@ -10,6 +10,7 @@ import time
 
 import jax
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
 import aejax
@@ -19,14 +20,14 @@ from aejax.errors import UserError
 from tests import configurations
 
 ROOT = configurations.ROOT
-OFTEN = {"train.epochs": 4, "train.steps_per_call": 5, "checkpoint.seconds": 0.0}
+OFTEN = {"train.epochs": 4, "train.steps_per_call": 5, "checkpoint.seconds": 0.0, "checkpoint.best": True}
 
 
 def arrays(workdir):
     """Every array and the JSON of the newest checkpoint, and the metrics."""
     run = aejax.load(workdir)
     trainer = train.Trainer(run.config, run.dataset(), devices.mesh(1))
-    step, items, meta = Checkpoints(workdir).read(run.step, trainer.templates())
+    step, items, meta = Checkpoints(workdir).read(run.step, trainer.templates(trainer.meta | {"best_step": 0}))
     return step, items, meta, (workdir / logs.METRICS).read_text()
 
 
@@ -106,6 +107,7 @@ class Killed(BaseException):
         ("aejax.logs._append", 7),
         ("aejax.train.Trainer.note_valid", 3),  # after the line of an epoch, before its checkpoint
         ("aejax.train.finish", 1),
+        ("aejax.train.Trainer.save", 13),  # after the line of test, before the run is marked as finished
     ],
 )
 def test_killed_at_any_place_it_ends_the_same(uninterrupted, tmp_path, monkeypatch, place, occurrence):
@@ -169,7 +171,7 @@ def test_kill_9_and_sigterm_for_real(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of tensorstore, interrupted
-@pytest.mark.parametrize("damage", ["truncate", "truncate all", "remove", "empty"])
+@pytest.mark.parametrize("damage", ["truncate", "truncate all", "remove", "remove item", "remove best", "empty"])
 def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(uninterrupted, tmp_path, capsys, damage):
     workdir = tmp_path / "run"
     shutil.copytree(uninterrupted, workdir)
@@ -181,12 +183,15 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(uninterrupted,
                 os.truncate(file, file.stat().st_size // 2)
     elif damage == "remove":
         arrays_file.unlink()
+    elif damage.startswith("remove"):
+        shutil.rmtree(newest / {"remove item": "params", "remove best": "best"}[damage])
     else:
         shutil.rmtree(newest)
         newest.mkdir()
-    assert aejax.load(workdir).step == 46
+    assert aejax.load(workdir, best=damage == "remove best").step <= 46
     assert train.run(configurations.load("wta", OFTEN), workdir) == 0
-    assert "checkpoint 48 cannot be read" in capsys.readouterr().err
+    out, err = capsys.readouterr()
+    assert "checkpoint 48 cannot be read" in err and "going on from step 46" in out
     assert_same_end(uninterrupted, workdir)
 
 
@@ -245,6 +250,47 @@ def test_a_full_disk_is_told_in_a_line_and_loses_nothing(uninterrupted, tmp_path
     monkeypatch.undo()
     assert train.run(configurations.load("wta", OFTEN), tmp_path) == 0
     assert_same_end(uninterrupted, tmp_path)
+
+
+def test_a_checkpoint_is_replaced_only_by_a_whole_one(uninterrupted, tmp_path, monkeypatch):
+    shutil.copytree(uninterrupted, tmp_path / "run")
+    checkpoints = Checkpoints(tmp_path / "run", keep=2)
+
+    def fail(*_, **__):
+        raise ValueError("RESOURCE_EXHAUSTED: No space left on device")
+
+    monkeypatch.setattr(ocp.CheckpointManager, "save", fail)
+    with pytest.raises(OSError, match="No space left"):
+        checkpoints.save(48, {"params": np.ones(3)}, {})
+    monkeypatch.undo()
+    assert checkpoints.steps() == [46, 48]
+    (checkpoints.folder / "48").rename(checkpoints.folder / "replaced_48")  # killed between the two
+    assert train.run(configurations.load("wta", OFTEN), tmp_path / "run") == 0
+    assert_same_end(uninterrupted, tmp_path / "run")
+
+
+def test_other_data_under_the_same_name_are_refused(tmp_path, rng):
+    images = rng.integers(0, 256, (60, 8, 8)).astype(np.uint8)
+    config = configurations.load("wta", {**OFTEN, "data.name": f"npz:{tmp_path}/own.npz", "train.batch_size": 20})
+    np.savez(tmp_path / "own.npz", images=images)
+    train.run(config, tmp_path / "run")
+    np.savez(tmp_path / "own.npz", images=images[::-1])
+    with pytest.raises(UserError, match=r"other images than the run began with.*\(CRC"):
+        train.run(config, tmp_path / "run")
+
+
+def test_weights_that_are_not_finite_are_never_saved(tmp_path, monkeypatch):
+    stretch = train.Trainer.train_figures
+
+    def spoil(self):
+        if self.step == 17:
+            self.state = self.state.replace(params=jax.tree.map(lambda a: a * np.nan, self.state.params))
+        return stretch(self)
+
+    monkeypatch.setattr(train.Trainer, "train_figures", spoil)
+    with pytest.raises(UserError, match="weights are not finite after step 17; the last good checkpoint is step 12"):
+        train.run(configurations.load("wta", OFTEN), tmp_path)
+    assert Checkpoints(tmp_path).steps()[-1] == 12
 
 
 def test_figures_and_event_files_are_written_from_the_start(tmp_path):

@@ -73,7 +73,7 @@ def execute(
       define: defines the command's own flags on the FlagValues that it is given.
 
     Returns:
-      The exit status: 0, or 2 after a user's mistake, told in one line on standard error.
+      The exit status: 0; 2 after a user's mistake, told in one line on standard error; 130 after Ctrl-C.
     """
     try:
         flags = _parse(name, analyse, sys.argv[1:] if argv is None else argv, define)
@@ -93,6 +93,9 @@ def execute(
     except UserError as error:
         print(f"aejax.analysis.{name}: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(f"aejax.analysis.{name}: stopped; nothing was written", file=sys.stderr)
+        return 130
     with contextlib.suppress(BrokenPipeError):  # whoever reads may have seen enough
         print("\n".join([*findings.summary, f"{picture}", f"{numbers}"]), flush=True)
     return 0

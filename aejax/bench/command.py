@@ -88,6 +88,8 @@ def _sitting(
 def _frameworks(flags: absl_flags.FlagValues) -> tuple[list[Framework], str]:
     """The peers that were asked for, or why there are none."""
     if not flags.peers:
+        if flags.peers_python:
+            raise UserError("--peers_python has no use without --peers")
         return [], ""
     try:
         if flags.peers_python:
