@@ -16,6 +16,7 @@ import orbax.checkpoint as ocp
 from absl import logging
 
 FOLDER = "checkpoints"
+FILE = 4096  # bytes that a file takes beyond its content, about
 
 
 class Checkpoint(NamedTuple):
@@ -57,6 +58,7 @@ class Checkpoints:
           OSError: the disk is full or cannot be written; earlier checkpoints stay.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._refuse_full_disk(items)
         here, old = self.folder / str(step), self.folder / f"replaced_{step}"
         if here.exists():
             here.rename(old)
@@ -70,6 +72,13 @@ class Checkpoints:
                 raise OSError(errno.ENOSPC, "No space left on device", str(self.folder)) from error
             raise
         shutil.rmtree(old, ignore_errors=True)
+
+    def _refuse_full_disk(self, items: Mapping[str, Any]) -> None:
+        """Tell a full disk beforehand: threads of orbax that find it so in the middle complain by themselves."""
+        leaves = jax.tree.leaves(items)
+        needed = sum(leaf.nbytes + FILE for leaf in leaves) + 64 * FILE
+        if shutil.disk_usage(self.folder).free < needed:
+            raise OSError(errno.ENOSPC, "No space left on device", str(self.folder))
 
     def _recover(self) -> None:
         """Put back what was to be replaced by a checkpoint that never became whole."""

@@ -1,6 +1,5 @@
 """What a run leaves behind as it goes: metrics.jsonl, timing.jsonl, event files, and progress on the terminal."""
 
-import contextlib
 import json
 import os
 import sys
@@ -64,8 +63,11 @@ class Metrics:
 
     def close(self) -> None:
         if self._events:
-            with contextlib.suppress(OSError):  # a full disk has been told of already
+            writer = self._events.file_writer.event_writer
+            try:
                 self._events.close()
+            except OSError:  # a full disk, which has been told of already: its hook at exit would tell again
+                writer.close = lambda: None
 
 
 def _event_writer(folder: Path, step: int):

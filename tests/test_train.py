@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -250,6 +251,15 @@ def test_a_full_disk_is_told_in_a_line_and_loses_nothing(uninterrupted, tmp_path
     monkeypatch.undo()
     assert train.run(configurations.load("wta", OFTEN), tmp_path) == 0
     assert_same_end(uninterrupted, tmp_path)
+
+
+def test_a_disk_that_is_nearly_full_is_told_before_anything_is_written(uninterrupted, tmp_path, monkeypatch):
+    shutil.copytree(uninterrupted, tmp_path / "run")
+    checkpoints = Checkpoints(tmp_path / "run", keep=2)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=300_000))
+    with pytest.raises(OSError, match="No space left"):
+        checkpoints.save(60, {"params": np.ones(10_000)}, {})
+    assert sorted(p.name for p in checkpoints.folder.iterdir()) == ["46", "48"]
 
 
 def test_a_checkpoint_is_replaced_only_by_a_whole_one(uninterrupted, tmp_path, monkeypatch):
