@@ -53,15 +53,13 @@ class Autoencoder(nn.Module):
 
     def setup(self):
         c = self.config
-        self.code = parts.build(find_code(c), c.code)
-        encoder = parts.find(parts.modules(nets, "Encoder"), "encoder.name", c.encoder.name)
-        self.encoder = parts.build(encoder, c.encoder, shape=self.shape, outputs=self.code.features)
-        decoder = parts.find(parts.modules(nets, "Decoder"), "decoder.name", c.decoder.name)
-        self.decoder = parts.build(
-            decoder, c.decoder, shape=self.shape, inputs=c.code.size, encoder=self.encoder
-        )
-        self.likelihood = parts.build(find_likelihood(c), c.loss)
-        self.corrupt = parts.find(parts.functions(corruptions), "corruption.name", c.corruption.name)
+        found = find_parts(c)
+        self.code = parts.build(found["code"], c.code)
+        self.encoder = parts.build(found["encoder"], c.encoder, shape=self.shape, outputs=self.code.features)
+        given = {"shape": self.shape, "inputs": c.code.size, "encoder": self.encoder}
+        self.decoder = parts.build(found["decoder"], c.decoder, **given)
+        self.likelihood = parts.build(found["loss"], c.loss)
+        self.corrupt = found["corruption"]
 
     def encode(self, x: jax.Array) -> jax.Array:
         """Prepared images [b, h, w, c] -> codes [b, d]: no corruption, no sparsity mask, no noise."""
@@ -107,12 +105,20 @@ class Autoencoder(nn.Module):
         return self.code(self.encoder(x), train=train, weight=weight, key=key, **call)
 
 
-def find_code(config: Mapping) -> type[nn.Module]:
-    return parts.find(parts.modules(codes), "code.name", config["code"]["name"])
+def find_parts(config: Mapping) -> dict[str, Any]:
+    """The class or function that each section of a config names, by section.
 
-
-def find_likelihood(config: Mapping) -> type[nn.Module]:
-    return parts.find(parts.modules(losses), "loss.likelihood", config["loss"]["likelihood"])
+    Raises:
+      UserError: there is none of a name.
+    """
+    known = {
+        "encoder": ("name", parts.modules(nets, "Encoder")),
+        "decoder": ("name", parts.modules(nets, "Decoder")),
+        "code": ("name", parts.modules(codes)),
+        "corruption": ("name", parts.functions(corruptions)),
+        "loss": ("likelihood", parts.modules(losses)),
+    }
+    return {s: parts.find(found, f"{s}.{key}", config[s][key]) for s, (key, found) in known.items()}
 
 
 def keys_read(config: Mapping) -> set[str]:
@@ -124,16 +130,13 @@ def keys_read(config: Mapping) -> set[str]:
     Raises:
       UserError: a name that there is no part of.
     """
-    encoder = parts.find(parts.modules(nets, "Encoder"), "encoder.name", config["encoder"]["name"])
-    decoder = parts.find(parts.modules(nets, "Decoder"), "decoder.name", config["decoder"]["name"])
-    corrupt = parts.find(parts.functions(corruptions), "corruption.name", config["corruption"]["name"])
-    code, likelihood = find_code(config), find_likelihood(config)
+    found = find_parts(config)
     read = {
-        "encoder": parts.fields(encoder),
-        "decoder": parts.fields(decoder),
-        "code": parts.fields(code) | parts.parameters(code) | {"size"},
-        "corruption": parts.parameters(corrupt),
-        "loss": {"likelihood"} | parts.parameters(likelihood) | set(parts.functions(losses)),
+        "encoder": parts.fields(found["encoder"]),
+        "decoder": parts.fields(found["decoder"]),
+        "code": parts.fields(found["code"]) | parts.parameters(found["code"]) | {"size"},
+        "corruption": parts.parameters(found["corruption"]),
+        "loss": {"likelihood"} | parts.parameters(found["loss"]) | set(parts.functions(losses)),
     }
     for section in ("encoder", "decoder"):
         if config[section]["kernel_init"] not in nets.KERNEL_INITS_WITH_STD:
@@ -164,7 +167,7 @@ def check(config: Mapping) -> None:
     Raises:
       UserError: naming the keys and what would go together.
     """
-    code = find_code(config)
+    code = find_parts(config)["code"]
     size = config["code"]["size"]
     if config["decoder"]["name"] == "tied" and parts.build(code, config["code"]).features != size:
         raise UserError(

@@ -101,7 +101,6 @@ def main(argv: list[str] | None = None) -> int:
         config, overrides, workdir = parse(argv)
         from aejax import checks, train  # here, since a mistake in the flags should be told at once
 
-        checks.check(config)
         checks.check_overrides(config, overrides)
         return train.run(config, Path(workdir) if workdir else Path("runs") / config.name)
     except UserError as error:
