@@ -1,4 +1,4 @@
-"""The five words put together from a config, and the objective.
+"""The five words put together from a config, and the loss of an example.
 
 ``x̃ = corrupt(x)``, ``h = encoder(x̃)``, ``z = code(h)``, ``x̂ = decoder(z)``, and per
 example ``loss = reconstruction(x, x̂) + Σ weight · penalty``.
@@ -12,33 +12,28 @@ import jax.numpy as jnp
 from flax import linen as nn
 from ml_collections import FrozenConfigDict
 
-from aejax import codes, corruptions, keys, losses, nets, parts
+from aejax import codes, keys, nets, parts, penalties, schema
+from aejax.corruptions import Corrupted
+from aejax.data.identity import identity as image_identity
 from aejax.errors import UserError
 
 Arguments = Mapping[str, Any]
 
 
 class Output(NamedTuple):
-    """What a pass over a batch gives: the code [b, d], and [b] for the loss and each unweighted term of it."""
+    """What a pass over a batch gives.
 
-    z: jax.Array
+    Attributes:
+      z: the code [b, size] or [b, h, w, size]; None where the model has none.
+      loss: [b].
+      terms: each unweighted term of the loss, [b] by name.
+      figures: [b] by name: logged, and no part of the loss.
+    """
+
+    z: jax.Array | None
     loss: jax.Array
     terms: dict[str, jax.Array]
-
-
-def arguments(config: Mapping) -> dict[str, Any]:
-    """The numbers of a config that enter the compiled step as arguments: the seed, and every float of four sections.
-
-    Changing one recompiles nothing, and a batch of them trains a batch of models.
-    """
-    sections = ("code", "corruption", "loss", "optim")
-    floats = {s: {k: jnp.float32(v) for k, v in config[s].items() if isinstance(v, float)} for s in sections}
-    return {"seed": jnp.uint32(config["seed"]), **floats}
-
-
-def penalties(loss: Mapping) -> list[str]:
-    """The penalties that a config's section ``loss`` gives a weight, by the names of their functions in losses.py."""
-    return sorted(name for name in parts.functions(losses) if loss.get(name, 0.0))
+    figures: dict[str, jax.Array] = {}
 
 
 class Autoencoder(nn.Module):
@@ -53,7 +48,7 @@ class Autoencoder(nn.Module):
 
     def setup(self):
         c = self.config
-        found = find_parts(c)
+        found = schema.find_parts(c)
         self.code = parts.build(found["code"], c.code)
         self.encoder = parts.build(found["encoder"], c.encoder, shape=self.shape, outputs=self.code.features)
         given = {"shape": self.shape, "inputs": c.code.size, "encoder": self.encoder}
@@ -61,118 +56,160 @@ class Autoencoder(nn.Module):
         self.likelihood = parts.build(found["loss"], c.loss)
         self.corrupt = found["corruption"]
 
+    # -- without noise
+
     def encode(self, x: jax.Array) -> jax.Array:
-        """Prepared images [b, h, w, c] -> codes [b, d]: no corruption, no sparsity mask, no noise."""
-        return self._code(x, self.config.code, jnp.ones(x.shape[0]), jax.random.key(0), train=False).z
+        """Prepared images [b, h, w, c] -> codes: no corruption, no sparsity mask, no noise."""
+        given = {"weight": jnp.ones(x.shape[0]), "key": None, "train": False}
+        return self._code(self.encoder(x), {**self.config.code, "identity": image_identity(x)}, **given).z
+
+    def output(self, z: jax.Array) -> jax.Array:
+        """Codes -> what the likelihood reads [b, h, w, c]."""
+        return self.decoder(z)
+
+    def linear(self, z: jax.Array) -> jax.Array:
+        """Codes -> the decoder's output without its bias; for decoders that are one dictionary of atoms."""
+        return self.decoder.linear(z)
 
     def decode(self, z: jax.Array) -> jax.Array:
-        """Codes [b, d] -> mean images [b, h, w, c]."""
-        return self.likelihood.mean(self.decoder(z))
+        """Codes -> mean images [b, h, w, c]."""
+        return self.likelihood.mean(self.output(z))
 
     def reconstruct(self, x: jax.Array) -> jax.Array:
         """Prepared images [b, h, w, c] -> mean images [b, h, w, c]."""
         return self.decode(self.encode(x))
 
+    def reconstruct_as_trained(self, x: jax.Array) -> jax.Array:
+        """The same, but with the masks of a code whose decoder only ever sees masked ones: winners of these images."""
+        masked = getattr(self.code, "masked", False)
+        return self.decode(self.code_sample(x, jax.random.key(0)) if masked else self.encode(x))
+
+    # -- with noise
+
+    def draw(self, z: jax.Array, key: jax.Array) -> jax.Array:
+        """Codes -> images [b, h, w, c] drawn from the stochastic decoder p(x | z)."""
+        numbers = parts.matching(type(self.likelihood).sample, self.config.loss)
+        return self.likelihood.sample(self.output(z), key, **numbers)
+
+    def code_sample(self, x: jax.Array, key: jax.Array) -> jax.Array:
+        """Prepared images [b, h, w, c] -> codes with their noise, or drawn from the posterior (the first sample)."""
+        given = {"weight": jnp.ones(x.shape[0]), "key": key, "train": True}
+        coded = self._code(self.encoder(x), {**self.config.code, "identity": image_identity(x)}, **given)
+        return coded.z[0] if hasattr(self.code, "bound") else coded.z
+
     def __call__(
-        self, x: jax.Array, arguments: Arguments, *, weight: jax.Array, key: jax.Array, train: bool
+        self,
+        x: jax.Array,
+        arguments: Arguments,
+        *,
+        weight: jax.Array,
+        key: jax.Array,
+        train: bool,
+        progress: jax.Array | float = 1.0,
+        labels: jax.Array | None = None,
+        identity: jax.Array | None = None,
     ) -> Output:
         """The loss of prepared images [b, h, w, c], each against itself uncorrupted.
 
+        A code with samples (leading axis k) has the loss of each put together by its
+        ``bound``; terms are then means over the samples, and penalties see the first.
+
         Args:
           x: [b, h, w, c].
-          arguments: as ``arguments(config)`` gives.
+          arguments: as ``model.arguments(config)`` gives.
           weight: [b], 1 for an example and 0 for padding.
           key: of this step; every use of it is folded with a name.
-          train: with corruption, sparsity masks and code noise, or without.
+          train: with corruption, sparsity masks and training noise, or without.
+          progress: share of training done, in [0, 1].
+          labels: not read.
+          identity: [b] uint32, which example each is, for noise that stays the same; a hash of x unless given.
         """
-        noisy = x
-        if train:
-            example_keys = keys.per_example(keys.named(key, "corruption"), x.shape[0])
-            noisy = self.corrupt(x, example_keys, **parts.matching(self.corrupt, arguments["corruption"]))
-        z, terms = self._code(noisy, arguments["code"], weight, keys.named(key, "code"), train=train)
-        output = self.decoder(z)
-        likelihood = self.likelihood
-        terms = {
-            "reconstruction": likelihood(output, x, **parts.matching(type(likelihood), arguments["loss"])),
-            **terms,
-            **{name: getattr(losses, name)(z) for name in penalties(self.config.loss)},
+        learns = schema.learns(self.config.optim)
+        noisy, where = self._corrupted(x, arguments["corruption"], keys.named(key, "corruption"), train)
+        given = {"train": train and learns("encoder"), "weight": weight, "key": keys.named(key, "encoder")}
+        h = self.encoder(noisy, **given)
+        numbers = {**arguments["code"], "progress": progress}
+        numbers["identity"] = image_identity(x) if identity is None else identity
+        coded = self._code(h, numbers, weight=weight, key=keys.named(key, "code"), train=train)
+        bound = getattr(self.code, "bound", None)
+        z = coded.z if bound else coded.z[None]
+        given = {"train": train and learns("decoder"), "key": keys.named(key, "decoder")}
+        output, reconstruction = self._reconstruction(z, x, where, arguments, weight=weight, **given)
+        ramp = jnp.where(arguments["loss"]["warmup"] > 0, progress / arguments["loss"]["warmup"], 1.0)
+        ramp = jnp.minimum(ramp, 1.0)
+        weights = {name: ramp * arguments["loss"].get(name, 1.0) for name in arguments["loss"]}
+        reported = coded.penalties if bound else {name: value[None] for name, value in coded.penalties.items()}
+        losses = reconstruction + sum(weights[name] * value for name, value in reported.items())
+        context = {
+            "x": x, "noisy": noisy, "h": h, "z": z[0], "output": output, "weight": weight, "progress": progress,
+            "key": keys.named(key, "penalties"), "examples": arguments["examples"], **coded.extras,
+        }  # fmt: skip
+        added = self._penalties(context, arguments["loss"])
+        loss = (bound(losses) if bound else losses[0]) + sum(weights[name] * value for name, value in added.items())
+        terms = jax.tree.map(lambda value: jnp.mean(value, axis=0), {"reconstruction": reconstruction, **reported})
+        return Output(z[0], loss, {**terms, **added}, coded.figures)
+
+    # -- how
+
+    def _corrupted(self, x, numbers: Mapping, key, train: bool) -> Corrupted:
+        if not train:
+            return Corrupted(x, jnp.zeros_like(x))
+        example_keys = keys.per_example(key, x.shape[0])
+        return self.corrupt(x, example_keys, **parts.matching(self.corrupt, numbers))
+
+    def _code(self, h, numbers: Mapping, **given) -> codes.Coded:
+        return self.code(h, **given, **parts.matching(type(self.code), {"progress": 1.0, **numbers}))
+
+    def _reconstruction(self, z, x, where, arguments: Arguments, *, weight, **given) -> tuple[jax.Array, jax.Array]:
+        """The decoder's output for the first sample [b, h, w, c], and the reconstruction term of all [k, b]."""
+        k, b = z.shape[:2]
+        tile = (lambda a: jnp.broadcast_to(a[None], (k, *a.shape)).reshape(k * b, *a.shape[1:])) if k > 1 else _same
+        output = self.decoder(z.reshape(k * b, *z.shape[2:]), weight=tile(weight), **given)
+        numbers = parts.matching(type(self.likelihood), arguments["loss"])
+        c = self.config.corruption
+        if (c.emphasis, c.rest) != (1.0, 1.0):
+            corrupted, rest = arguments["corruption"]["emphasis"], arguments["corruption"]["rest"]
+            numbers["emphasis"] = tile(rest + (corrupted - rest) * where.astype(x.dtype))
+        return output[:b], self.likelihood(output, tile(x), **numbers).reshape(k, b)
+
+    def _penalties(self, context: Mapping, numbers: Mapping) -> dict[str, jax.Array]:
+        """The penalties that the config gives a weight: [b] by name, unweighted."""
+        names = schema.penalties(self.config.loss)
+        if not names:
+            return {}
+        model, variables = self.unbind()
+        frozen = jax.lax.stop_gradient(variables)
+        known = {
+            **{name: self.config.loss[name] for name in self.config.loss},
+            **numbers,
+            **context,
+            "encode": lambda x: model.apply(variables, x, method="encode"),
+            "decode": lambda z: model.apply(variables, z, method="output"),
+            "decode_linear": lambda z: model.apply(variables, z, method="linear"),
+            "frozen_decode": lambda z: model.apply(frozen, z, method="output"),
+            "one_layer": self._one_layer(context["h"]),
+            "encoder_kernels": _kernels(variables["params"].get("encoder", {})),
+            "decoder_kernels": _kernels(variables["params"].get("decoder", {})),
         }
-        loss = sum(terms[name] * arguments["loss"].get(name, 1.0) for name in terms)
-        return Output(z, loss, terms)
+        found = parts.functions(penalties)
+        for name in names:
+            missing = sorted(parts.parameters(found[name]) - known.keys())
+            if missing:
+                raise UserError(schema.missing(self.config, name, missing))
+        return {name: found[name](**parts.matching(found[name], known)) for name in names}
 
-    def _code(self, x, section: Mapping, weight, key, *, train: bool) -> codes.Coded:
-        call = parts.matching(type(self.code), section)
-        return self.code(self.encoder(x), train=train, weight=weight, key=key, **call)
-
-
-def find_parts(config: Mapping) -> dict[str, Any]:
-    """The class or function that each section of a config names, by section.
-
-    Raises:
-      UserError: there is none of a name.
-    """
-    known = {
-        "encoder": ("name", parts.modules(nets, "Encoder")),
-        "decoder": ("name", parts.modules(nets, "Decoder")),
-        "code": ("name", parts.modules(codes)),
-        "corruption": ("name", parts.functions(corruptions)),
-        "loss": ("likelihood", parts.modules(losses)),
-    }
-    return {s: parts.find(found, f"{s}.{key}", config[s][key]) for s, (key, found) in known.items()}
+    def _one_layer(self, h) -> tuple[jax.Array, jax.Array] | None:
+        """The kernel and the slopes at h, where the code is an activation of one dense layer."""
+        if not getattr(self.encoder, "single", False) or not isinstance(self.code, codes.Deterministic):
+            return None
+        act = nets.activation(self.code.activation, "code.activation")
+        return self.encoder.layers[0].kernel, jax.jvp(act, (h,), (jnp.ones_like(h),))[1]
 
 
-def keys_read(config: Mapping) -> set[str]:
-    """The dotted keys of the named parts' sections that this config's choice of parts reads.
-
-    What an encoder, decoder, code or corruption has no field or parameter for would
-    be accepted and ignored; a command refuses such a key where it is set by hand.
-
-    Raises:
-      UserError: a name that there is no part of.
-    """
-    found = find_parts(config)
-    read = {
-        "encoder": parts.fields(found["encoder"]),
-        "decoder": parts.fields(found["decoder"]),
-        "code": parts.fields(found["code"]) | parts.parameters(found["code"]) | {"size"},
-        "corruption": parts.parameters(found["corruption"]),
-        "loss": {"likelihood"} | parts.parameters(found["loss"]) | set(parts.functions(losses)),
-    }
-    for section in ("encoder", "decoder"):
-        if config[section]["kernel_init"] not in nets.KERNEL_INITS_WITH_STD:
-            read[section] = read[section] - {"init_std"}
-    return {f"{section}.{key}" for section, names in read.items() for key in {"name"} | names}
+def _kernels(params: Mapping) -> list[jax.Array]:
+    """The kernels among a part's parameters; biases and scales are none."""
+    return [leaf for path, leaf in jax.tree_util.tree_leaves_with_path(params) if path[-1].key == "kernel"]
 
 
-def init(model: Autoencoder, seed: jax.Array | int) -> dict[str, Any]:
-    """The parameters that a seed starts from; compile it: eager, it takes longer than compiling."""
-    x = jnp.zeros((1, *model.shape))
-    given = {"weight": jnp.ones(1), "key": jax.random.key(0), "train": False}
-    return model.init(keys.root(seed, "init"), x, arguments(model.config), **given)["params"]
-
-
-def objective(
-    model: Autoencoder, params: Mapping, x: jax.Array, arguments: Arguments, *, weight: jax.Array, key: jax.Array
-) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """The training loss of a batch, ``Σ weight · loss / Σ weight``, and the same mean of ``loss`` and each term."""
-    out = model.apply({"params": params}, x, arguments, weight=weight, key=key, train=True)
-    total = jnp.sum(weight)
-    means = {name: jnp.sum(weight * value) / total for name, value in {"loss": out.loss, **out.terms}.items()}
-    return means["loss"], means
-
-
-def check(config: Mapping) -> None:
-    """Refuse combinations of parts that make no sense.
-
-    Raises:
-      UserError: naming the keys and what would go together.
-    """
-    code = find_parts(config)["code"]
-    size = config["code"]["size"]
-    if config["decoder"]["name"] == "tied" and parts.build(code, config["code"]).features != size:
-        raise UserError(
-            f"config.decoder.name='tied' needs an encoder that ends at the code; code.name={config['code']['name']!r} "
-            "reads several features a unit; accepted with it: decoder.name='mlp'"
-        )
-
-
+def _same(a: jax.Array) -> jax.Array:
+    return a

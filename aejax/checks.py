@@ -1,9 +1,10 @@
 """What a config may hold, checked before anything is loaded or compiled."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from aejax import autoencoder, nets, optim, parts
+from aejax import classifier, greedy, model, nets, optim, parts, penalties, schema
 from aejax.data import Dataset
 from aejax.errors import UserError
 
@@ -11,6 +12,7 @@ _share = (lambda v: 0 < v <= 1, "a share in (0, 1]")
 _positive = (lambda v: v > 0, "more than 0")
 _not_negative = (lambda v: v >= 0, "0 or more")
 _decay = (lambda v: 0 <= v < 1, "a number in [0, 1)")
+_pair = lambda v: len(v) == 2 and all(isinstance(n, int) and n > 0 for n in v)  # noqa: E731
 _widths = (lambda v: all(isinstance(n, int) and n > 0 for n in v), "whole numbers above 0, such as (500, 250)")
 
 RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
@@ -20,16 +22,45 @@ RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "data.test": _decay,
     "data.valid": _decay,
     "data.split_seed": _not_negative,
+    "data.labels": _not_negative,
+    "data.zca_epsilon": _positive,
     "data.device_bytes": _not_negative,
     "encoder.widths": _widths,
     "encoder.init_std": _positive,
     "decoder.widths": _widths,
     "decoder.init_std": _positive,
+    **{f"{s}.dropout": _decay for s in ("encoder", "decoder")},
+    **{f"{s}.dense": _widths for s in ("encoder", "decoder")},
+    **{f"{s}.factor": _positive for s in ("encoder", "decoder")},
+    **{f"{s}.kernel": (_pair, "a height and a width, such as (3, 3)") for s in ("encoder", "decoder")},
+    "encoder.map": (lambda v: not v or _pair(v), "() or a height and a width, such as (1, 2)"),
     "code.size": _positive,
     "code.rate": _share,
+    "code.k": _positive,
+    "code.k_start": _not_negative,
+    "code.k_share": _share,
+    "code.alpha": _positive,
+    "code.dead_after": _positive,
+    "code.threshold": _positive,
+    "code.bandwidth": _positive,
+    "code.std": _not_negative,
+    "code.temperature": _positive,
+    "code.samples": _positive,
+    "code.free_bits": _not_negative,
+    "code.entries": _positive,
+    "code.decay": _decay,
+    "code.restart": _decay,
     "corruption.std": _not_negative,
+    "corruption.rate": (lambda v: 0 <= v <= 1, "a share in [0, 1]"),
+    "corruption.emphasis": _not_negative,
+    "corruption.rest": _not_negative,
     "loss.std": _positive,
-    "loss.l1": _not_negative,
+    "loss.warmup": (lambda v: 0 <= v <= 1, "a share in [0, 1]"),
+    "loss.sparsity": (lambda v: 0 < v < 1, "a share in (0, 1)"),
+    "loss.probes": _positive,
+    "loss.noise": _positive,
+    "loss.aux_units": _positive,
+    **{f"loss.{name}": _not_negative for name in ("kl", "commitment", *parts.functions(penalties))},
     "optim.learning_rate": _positive,
     "optim.b1": _decay,
     "optim.b2": _decay,
@@ -41,6 +72,8 @@ RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "optim.final": _not_negative,
     "optim.milestones": (lambda v: all(0 < m < 1 for m in v), "shares in (0, 1)"),
     "optim.factor": _positive,
+    "optim.encoder_rate": _not_negative,
+    "greedy.epochs": _not_negative,
     "train.batch_size": _positive,
     "train.epochs": _positive,
     "train.steps_per_call": _not_negative,
@@ -53,6 +86,10 @@ RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "checkpoint.keep": _positive,
     "mesh.devices": _not_negative,
 }
+
+
+# the values that a likelihood is for, where not all are
+UNIT = {"bernoulli": (0, 1), "continuous_bernoulli": (0, 1), "poisson": (0, math.inf), "multinomial": (0, math.inf)}
 
 
 def check(config: Mapping) -> None:
@@ -70,11 +107,16 @@ def check(config: Mapping) -> None:
     for section in ("encoder", "decoder"):
         nets.activation(config[section]["activation"], f"{section}.activation")
         nets.kernel_init(config[section]["kernel_init"], 1.0, f"{section}.kernel_init")
+        nets.norm(config[section]["norm"], f"{section}.norm")
     nets.activation(config["code"]["activation"], "code.activation")
     parts.find(optim.SCHEDULES, "optim.schedule", config["optim"]["schedule"])
     parts.find(optim.OPTIMISERS, "optim.name", config["optim"]["name"])
-    autoencoder.keys_read(config)
-    autoencoder.check(config)
+    parts.find(model.MODELS, "model", config["model"])
+    parts.find(classifier.FEATURES, "classifier.on", config["classifier"]["on"])
+    schema.find_transforms(config["data"])
+    schema.keys_read(config)
+    schema.check(config)
+    greedy.check(config)
 
 
 def check_overrides(config: Mapping, keys: Iterable[str]) -> None:
@@ -83,7 +125,7 @@ def check_overrides(config: Mapping, keys: Iterable[str]) -> None:
     Raises:
       UserError: naming the key, and what the part reads.
     """
-    read = autoencoder.keys_read(config) | optim.keys_read(config)
+    read = schema.keys_read(config) | optim.keys_read(config)
     for key in keys:
         section, _, name = key.partition(".")
         if section in ("encoder", "decoder", "code", "corruption", "loss", "optim") and key not in read:
@@ -104,11 +146,23 @@ def check_data(config: Mapping, dataset: Dataset) -> None:
         raise UserError(f"config.train.batch_size={batch} but train has {n} examples; accepted: 1 to {n}")
     if config["train"]["early_stopping"] and not len(dataset.valid):
         raise UserError("config.train.early_stopping needs a valid split; accepted: config.data.valid above 0")
-    images = dataset.train.images
-    if config["loss"]["likelihood"] == "bernoulli" and images.dtype.kind == "f":
-        low, high = float(images.min()), float(images.max())
-        if low < 0 or high > 1:
-            raise UserError(
-                f"config.loss.likelihood='bernoulli' needs pixels in [0, 1], not [{low:.4g}, {high:.4g}]; "
-                "accepted here: squared_error, gaussian, learned_gaussian"
-            )
+    if config["model"] == "classifier" and (dataset.train.labels is None or not dataset.classes):
+        raise UserError(f"config.model='classifier': {dataset.name} has no labels; accepted: data with classes")
+    _check_range(config, dataset)
+
+
+def _check_range(config: Mapping, dataset: Dataset) -> None:
+    """Refuse a likelihood or a binarisation of values that it is not for."""
+    images, loss, values = dataset.train.images, config["loss"]["likelihood"], config["data"]
+    whitened = values["whiten"] != "none"
+    low, high = (0.0, 1.0) if images.dtype.kind != "f" else (float(images.min()), float(images.max()))
+    found = f"data.whiten={values['whiten']!r} gives any" if whitened else f"not [{low:.4g}, {high:.4g}]"
+    if values["binarise"] != "none" and (whitened or low < 0 or high > 1):
+        raise UserError(f"config.data.binarise={values['binarise']!r} needs pixels in [0, 1], {found}; accepted: none")
+    least, most = UNIT.get(loss, (-math.inf, math.inf))
+    if config["model"] == "autoencoder" and (low < least or high > most or whitened and least == 0):
+        need = "pixels in [0, 1]" if most == 1 else "counts, 0 or more"
+        raise UserError(
+            f"config.loss.likelihood={loss!r} needs {need}, {found}; "
+            "accepted here: squared_error, gaussian, learned_gaussian"
+        )

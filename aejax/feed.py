@@ -15,9 +15,9 @@ from aejax.data import order
 
 
 class Source(NamedTuple):
-    """Raw images, and the rows of them that the steps from ``first`` up to ``stop`` train on, in order."""
+    """Raw images (and labels, or None), and the rows that the steps from ``first`` up to ``stop`` train on."""
 
-    images: jax.Array
+    examples: tuple[jax.Array, jax.Array | None]
     order: jax.Array
     first: int
     stop: int
@@ -34,9 +34,9 @@ class Feed(Protocol):
 class Resident:
     """The whole split on every device; an epoch's order is computed there."""
 
-    def __init__(self, images: np.ndarray, seed: int, batch: int, mesh: Mesh):
+    def __init__(self, images: np.ndarray, seed: int, batch: int, mesh: Mesh, labels: np.ndarray | None = None):
         self.steps_per_epoch = len(images) // batch
-        self._images = jax.device_put(images, devices.replicated(mesh))
+        self._examples = jax.device_put((images, labels), devices.replicated(mesh))
         self._seed = seed
         self._order = jax.jit(
             order.epoch_order, static_argnums=2, out_shardings=devices.replicated(mesh)
@@ -47,8 +47,8 @@ class Resident:
         epoch = step // self.steps_per_epoch
         first = epoch * self.steps_per_epoch
         if self._source is None or self._source.first != first:
-            rows = self._order(np.uint32(self._seed), np.int32(epoch), len(self._images))
-            self._source = Source(self._images, rows, first, first + self.steps_per_epoch)
+            rows = self._order(np.uint32(self._seed), np.int32(epoch), len(self._examples[0]))
+            self._source = Source(self._examples, rows, first, first + self.steps_per_epoch)
         return self._source
 
     def close(self) -> None:
@@ -62,9 +62,17 @@ class Streamed:
     or one step each where a step alone takes more.
     """
 
-    def __init__(self, images: np.ndarray, seed: int, batch: int, mesh: Mesh, device_bytes: int):
+    def __init__(
+        self,
+        images: np.ndarray,
+        seed: int,
+        batch: int,
+        mesh: Mesh,
+        device_bytes: int,
+        labels: np.ndarray | None = None,
+    ):
         self.steps_per_epoch = len(images) // batch
-        self._images, self._seed, self._batch, self._mesh = images, seed, batch, mesh
+        self._images, self._labels, self._seed, self._batch, self._mesh = images, labels, seed, batch, mesh
         self._steps = int(np.clip(device_bytes // 2 // (images[0].nbytes * batch), 1, self.steps_per_epoch))
         rows = np.arange(self._steps * batch, dtype=np.int32)
         self._identity = jax.device_put(rows, devices.replicated(mesh))
@@ -82,11 +90,16 @@ class Streamed:
         if self._blocks is None or start == 0:
             self.close()
             rows = np.asarray(self._order(np.uint32(self._seed), np.int32(epoch), len(self._images)))
+            self._rows = rows
             self._blocks = order.blocks(self._images, rows, self._batch, start, self._steps)
         begin, images = next(self._blocks)
         first = epoch * self.steps_per_epoch + begin
         stop = min(first + self._steps, (epoch + 1) * self.steps_per_epoch)
-        return Source(jax.device_put(images, devices.replicated(self._mesh)), self._identity, first, stop)
+        labels = None
+        if self._labels is not None:
+            labels = np.resize(self._labels[self._rows[begin * self._batch :][: len(images)]], len(images))
+        examples = jax.device_put((images, labels), devices.replicated(self._mesh))
+        return Source(examples, self._identity, first, stop)
 
     def close(self) -> None:
         if self._blocks is not None:
@@ -94,8 +107,10 @@ class Streamed:
         self._blocks = self._source = None
 
 
-def feed(images: np.ndarray, seed: int, batch: int, mesh: Mesh, device_bytes: int) -> Feed:
+def feed(
+    images: np.ndarray, seed: int, batch: int, mesh: Mesh, device_bytes: int, labels: np.ndarray | None = None
+) -> Feed:
     """Resident where the images fit in ``device_bytes``, else streamed."""
     if images.nbytes <= device_bytes:
-        return Resident(images, seed, batch, mesh)
-    return Streamed(images, seed, batch, mesh, device_bytes)
+        return Resident(images, seed, batch, mesh, labels)
+    return Streamed(images, seed, batch, mesh, device_bytes, labels)

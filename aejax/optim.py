@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import optax
 
 from aejax import parts
+from aejax.errors import UserError
 
 OPTIMISERS: dict[str, Callable] = {
     name: getattr(optax, name)
@@ -89,8 +90,48 @@ def keys_read(config: Mapping) -> set[str]:
     make = parts.find(OPTIMISERS, "optim.name", config["optim"]["name"])
     schedule = parts.find(SCHEDULES, "optim.schedule", config["optim"]["schedule"])
     names = parts.parameters(make) | parts.parameters(schedule)
-    always = {"name", "schedule", "learning_rate", "warmup", "clip_norm", "weight_decay"}
+    always = {"name", "schedule", "learning_rate", "warmup", "clip_norm", "weight_decay", "freeze", "encoder_rate"}
     return {f"optim.{name}" for name in names | always}
+
+
+def frozen(config: Mapping, params: Any) -> Any:
+    """The parameters, those of the parts in ``optim.freeze`` as constants to differentiation."""
+    if not config["freeze"]:
+        return params
+    stop = lambda path, p: jax.lax.stop_gradient(p) if _under(path, config["freeze"]) else p  # noqa: E731
+    return jax.tree_util.tree_map_with_path(stop, params)
+
+
+def check_frozen(config: Mapping, params: Any) -> None:
+    """Refuse names in ``optim.freeze`` that nothing lies below.
+
+    Raises:
+      UserError: naming the parts that there are.
+    """
+    paths = [path for path, _ in jax.tree_util.tree_leaves_with_path(params)]
+    for part in config["freeze"]:
+        if not any(_under(path, (part,)) for path in paths):
+            here = sorted({str(path[0].key) for path in paths})
+            raise UserError(f"config.optim.freeze={part!r} is no part of the model; accepted: {', '.join(here)}")
+
+
+def by_part(config: Mapping, arguments: Mapping, updates: Any) -> Any:
+    """The updates, none for the parts in ``optim.freeze`` and those of the encoder times ``optim.encoder_rate``."""
+    if not config["freeze"] and config["encoder_rate"] == 1.0:
+        return updates
+
+    def scale(path, update):
+        if _under(path, config["freeze"]):
+            return jnp.zeros_like(update)
+        return update * arguments["encoder_rate"] if _under(path, ("encoder",)) else update
+
+    return jax.tree_util.tree_map_with_path(scale, updates)
+
+
+def _under(path: tuple, parts_named: tuple[str, ...]) -> bool:
+    """Whether a parameter's path lies below one of ``encoder``, ``encoder/layers_0``, ..."""
+    names = [str(entry.key) for entry in path]
+    return any(names[: len(p)] == p for p in (part.split("/") for part in parts_named))
 
 
 def init(config: Mapping, arguments: Mapping, params: Any) -> Any:

@@ -25,18 +25,25 @@ class Pictures:
     def draw(self, epoch: int) -> None:
         """Draw after this epoch, if it is among those chosen; the last one always is where any is."""
         t = self.trainer
-        chosen = t.config.log.figure_epochs
+        chosen = t.config.log.figure_epochs if t.config.model == "autoencoder" else ()
         if epoch not in chosen and not (chosen and t.step == t.total):
             return
-        x, reconstruction = jax.device_get(t.reconstruct(t.state.params, self._images, t.preprocessing))
+        x, reconstruction = jax.device_get(t.reconstruct(t.state.variables, self._images, t.preprocessing))
         self.wait()
         self._drawing = self._pool.submit(self._draw, epoch, x, reconstruction)
 
     def _draw(self, epoch: int, x: np.ndarray, reconstruction: np.ndarray) -> None:
-        from aejax.analysis import figure  # matplotlib takes half a second to import
+        from aejax.analysis import figure, reconstructions, views  # matplotlib takes half a second to import
 
         self.folder.mkdir(exist_ok=True)
-        title = f"{self.trainer.config.name}: {self._split} images and their reconstructions after {epoch} epochs"
+        config, examples = self.trainer.config, "images" if x.shape[1] > 1 else "examples"
+        reconstruction = reconstructions.expected(reconstruction, x, config.loss.likelihood)
+        after = f"after {epoch} epoch{'' if epoch == 1 else 's'}"
+        title = f"{config.name}: {self._split} {examples} and their reconstructions {after}"
+        if self.trainer.masked:
+            title += ", from the winners among these"
+        if notes := "; ".join(filter(None, (views.layout(x.shape[1:]), views.scale(x)))):
+            title += f"\n{notes}"
         figure.save(figure.draw_reconstructions(x, reconstruction, title), self.folder / f"epoch_{epoch:04d}.png")
 
     def wait(self) -> None:

@@ -8,7 +8,8 @@ import jax
 import numpy as np
 from ml_collections import FrozenConfigDict
 
-from aejax import autoencoder, checkpoint, data, devices, workdirs
+from aejax import checkpoint, data, devices, inputs, keys, workdirs
+from aejax import model as models
 from aejax.checkpoint import Checkpoints
 from aejax.data import Dataset, transforms
 from aejax.errors import UserError
@@ -23,20 +24,31 @@ class Run:
       config: every key, as the run was trained with.
       workdir: its folder.
       step: the number of steps behind the weights.
-      variables: ``{"params": …}``, as the model's ``apply`` takes it.
-      model: the ``Autoencoder``.
+      variables: ``{"params": …}`` and what else the parts keep, as the model's ``apply`` takes it.
+      model: the ``Autoencoder`` or ``Classifier``.
+      classes: names of the data's classes.
+      reading: what train taught about reading raw data, for ``data.from_raw``.
+      words: the vocabulary of text, () otherwise.
+      code_shape: (size,) or (h, w, size), the shape of one code.
       preprocessing: the statistics that ``prepare`` uses, from the checkpoint.
     """
 
-    def __init__(self, config: FrozenConfigDict, workdir: Path, step: int, shape, params, preprocessing):
+    def __init__(self, config: FrozenConfigDict, workdir: Path, step: int, meta: Mapping, variables, preprocessing):
         self.config, self.workdir, self.step = config, workdir, step
-        self.variables = {"params": params}
-        self.preprocessing = preprocessing
-        self.model = autoencoder.Autoencoder(config, tuple(shape))
-        self._prepare = jax.jit(transforms.prepare)
-        self._encode = jax.jit(lambda v, p, x: self.model.apply(v, transforms.prepare(p, x), method="encode"))
-        self._decode = jax.jit(lambda v, p, z: self.model.apply(v, z, method="decode"))
-        self._reconstruct = jax.jit(lambda v, p, x: self.model.apply(v, transforms.prepare(p, x), method="reconstruct"))
+        self.variables, self.preprocessing = variables, preprocessing
+        self.classes, self.reading = tuple(meta["classes"]), meta["reading"]
+        self.words = tuple(self.reading.get("words", ()))
+        self.model = model = models.build(config, tuple(meta["shape"]), len(self.classes))
+        ready = lambda p, x: inputs.model_input(config.data, p, x, None)  # noqa: E731
+        self._prepare = jax.jit(ready)
+        self._encode = jax.jit(lambda v, p, x: model.apply(v, ready(p, x), method="encode"))
+        self._decode = jax.jit(lambda v, p, z: model.apply(v, z, method="decode"))
+        self._reconstruct = jax.jit(lambda v, p, x: model.apply(v, ready(p, x), method="reconstruct"))
+        self._classify = jax.jit(lambda v, p, x: model.apply(v, ready(p, x), method="classify"))
+        self._draw = jax.jit(lambda v, p, z, key: model.apply(v, z, key, method="draw"))
+        self._sample = jax.jit(lambda v, p, x, key: model.apply(v, ready(p, x), key, method="code_sample"))
+        image = jax.ShapeDtypeStruct((1, *model.shape), np.float32)
+        self.code_shape = jax.eval_shape(lambda v, x: model.apply(v, x, method="encode"), variables, image).shape[1:]
 
     def dataset(self) -> Dataset:
         """The data that the run was trained on, loaded anew.
@@ -51,24 +63,78 @@ class Run:
         return np.asarray(self._prepare(self.preprocessing, self._images(x)))
 
     def encode(self, x: np.ndarray) -> np.ndarray:
-        """Raw images [n, h, w, c] -> codes [n, d]."""
+        """Raw images [n, h, w, c] -> codes [n, *code_shape]; of a classifier, what its head reads [n, d]."""
         return self._in_parts(self._encode, self._images(x))
 
+    def sample_codes(self, x: np.ndarray, seed: int = 0) -> np.ndarray:
+        """Raw images [n, h, w, c] -> codes [n, *code_shape] with the code's noise: drawn from its posterior."""
+        self._autoencoder("sample_codes")
+        return self._drawn(self._sample, self._images(x), seed)
+
     def decode(self, z: np.ndarray) -> np.ndarray:
-        """Codes [n, d] -> mean images, float32 [n, h, w, c] at the scale of ``prepare``."""
-        return self._in_parts(self._decode, np.asarray(z, np.float32))
+        """Codes [n, *code_shape], or flat, -> mean images, float32 [n, h, w, c] at the scale of ``prepare``.
+
+        Raises:
+          ValueError: the codes are of another size.
+        """
+        self._autoencoder("decode")
+        return self._in_parts(self._decode, self._codes(z))
+
+    def draw(self, z: np.ndarray, seed: int = 0) -> np.ndarray:
+        """Codes [n, *code_shape], or flat, -> images [n, h, w, c] drawn from the stochastic decoder p(x | z)."""
+        self._autoencoder("draw")
+        return self._drawn(self._draw, self._codes(z), seed)
+
+    def classify(self, x: np.ndarray) -> np.ndarray:
+        """Raw images [n, h, w, c] -> log-probabilities of the classes [n, classes].
+
+        Raises:
+          UserError: the run is no classifier.
+        """
+        if self.config.model != "classifier":
+            raise UserError(f"{self.workdir} is no classifier; accepted: a run with config.model='classifier'")
+        return self._in_parts(self._classify, self._images(x))
 
     def reconstruct(self, x: np.ndarray) -> np.ndarray:
         """Raw images [n, h, w, c] -> mean images, float32 [n, h, w, c] at the scale of ``prepare``."""
+        self._autoencoder("reconstruct")
         return self._in_parts(self._reconstruct, self._images(x))
 
+    def picture(self, x: np.ndarray, like: np.ndarray | None = None) -> np.ndarray:
+        """Images at the scale of ``prepare`` -> pixels at that of the raw data in [0, 1]: whitening undone.
+
+        Args:
+          x: [n, h, w, c].
+          like: the raw images that they are to have the contrast of; train's mean contrast without them.
+        """
+        return np.asarray(transforms.restore(self.preprocessing, np.asarray(x, np.float32), like=like))
+
+    def _autoencoder(self, method: str) -> None:
+        if self.config.model == "classifier":
+            raise UserError(f"{self.workdir} is a classifier and cannot {method}; accepted: the run of an autoencoder")
+
+    def _codes(self, z: np.ndarray) -> np.ndarray:
+        z = np.asarray(z, np.float32)
+        if z.ndim < 2 or np.prod(z.shape[1:]) != np.prod(self.code_shape):
+            raise ValueError(f"codes of shape {z.shape[1:]}, but the run's are {self.code_shape}")
+        return z.reshape(len(z), *self.code_shape)
+
+    def _drawn(self, function: Callable, rows: np.ndarray, seed: int) -> np.ndarray:
+        """The function over at most ``ROWS`` rows at a time, each part with a key of its own."""
+        parts = [rows[i : i + ROWS] for i in range(0, len(rows), ROWS)] or [rows]
+        key = keys.root(seed, "draw")
+        given = (self.variables, self.preprocessing)
+        drawn = [np.asarray(function(*given, p, jax.random.fold_in(key, i))) for i, p in enumerate(parts)]
+        return np.concatenate(drawn)
+
     def _images(self, x: np.ndarray) -> np.ndarray:
-        """Images as [n, h, w, c]; the channel axis may be left out where there is one channel.
+        """Images as [n, h, w, c]; the channel axis may be left out where there is one channel. Texts, or paths of
+        recordings, become images as the run's source makes them.
 
         Raises:
           ValueError: their shape is not the run's.
         """
-        x = np.asarray(x)
+        x = np.asarray(data.from_raw(self.config.data, self.reading, x))
         if x.ndim == 3 and self.model.shape[-1] == 1:
             x = x[..., None]
         if x.shape[1:] != self.model.shape:
@@ -99,30 +165,34 @@ def load(workdir: Path | str, best: bool = False) -> Run:
     workdir = Path(workdir)
     config = FrozenConfigDict(_tuples(workdirs.read_config(workdir)))
     checkpoints = Checkpoints(workdir)
-    weights = "best" if best else "params"
     problem = "it has none yet"
     for step in reversed(checkpoints.steps()):
         try:
             meta = checkpoints.read(step, {}).meta
             if best and (meta["best_step"] < 0 or not config.checkpoint.best):
                 raise UserError(f"{workdir} keeps no best weights; accepted: a valid split and config.checkpoint.best")
-            items = checkpoints.read(step, _templates(config, meta, weights)).items
+            items = checkpoints.read(step, _templates(config, meta, best)).items
         except UserError:
             raise
         except Exception as error:  # whatever a truncated or missing file raises; the one before may be whole
             problem = f"{step}: {' '.join(str(error).split())[:200]}"
             continue
         number = meta["best_step"] if best else step
-        return Run(config, workdir, number, meta["shape"], items[weights], items["preprocessing"])
+        variables = items["best"] if best else {"params": items["params"], **items.get("collections", {})}
+        return Run(config, workdir, number, meta, variables, items["preprocessing"])
     raise UserError(f"{workdir} has no checkpoint that can be read ({problem}); train with --workdir={workdir} first")
 
 
-def _templates(config: FrozenConfigDict, meta: Mapping, weights: str) -> dict[str, Any]:
+def _templates(config: FrozenConfigDict, meta: Mapping, best: bool) -> dict[str, Any]:
     """Shapes and types of the items to read, on the first device of this machine."""
-    model = autoencoder.Autoencoder(config, tuple(meta["shape"]))
-    params = jax.eval_shape(lambda: autoencoder.init(model, 0))
+    model = models.build(config, tuple(meta["shape"]), len(meta["classes"]))
+    variables = jax.eval_shape(lambda: models.init(model, 0))
     statistics = {k: jax.ShapeDtypeStruct(shape, np.float32) for k, shape in meta["preprocessing"].items()}
-    return checkpoint.templates({weights: params, "preprocessing": statistics}, devices.replicated(devices.mesh(1)))
+    collections = {name: tree for name, tree in variables.items() if name != "params"}
+    weights = {"best": variables} if best else {"params": variables["params"]}
+    if collections and not best:
+        weights["collections"] = collections
+    return checkpoint.templates({**weights, "preprocessing": statistics}, devices.replicated(devices.mesh(1)))
 
 
 def _tuples(tree):

@@ -11,112 +11,141 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
+from flax import linen as nn
 from flax import struct
 from jax.sharding import Mesh
 
-from aejax import autoencoder, devices, keys, optim
-from aejax.autoencoder import Autoencoder
-from aejax.data import transforms
+from aejax import devices, inputs, keys, optim
+from aejax import model as models
+from aejax.data.identity import identity
 from aejax.data.order import batch_rows
 
 Sums = dict[str, jax.Array]
 
 
 class State(struct.PyTreeNode):
-    """All that training carries: the number of steps taken, the parameters, the optimiser's state."""
+    """All that training carries: steps taken, parameters, the optimiser's state, and the parts' other collections
+    (running statistics of normalisation, codebooks, how long units have been silent)."""
 
     step: jax.Array
     params: Any
     opt_state: Any
+    collections: Any
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        """As the model's ``apply`` takes them."""
+        return {"params": self.params, **self.collections}
 
 
-def init_state(model: Autoencoder, arguments: Mapping) -> State:
+def init_state(model: nn.Module, arguments: Mapping) -> State:
     """The state before the first step."""
-    params = autoencoder.init(model, arguments["seed"])
-    return State(jnp.int32(0), params, optim.init(model.config.optim, arguments["optim"], params))
+    collections = models.init(model, arguments["seed"])
+    params = collections.pop("params")
+    return State(jnp.int32(0), params, optim.init(model.config.optim, arguments["optim"], params), collections)
 
 
-def zero_sums(model: Autoencoder) -> Sums:
+def zero_sums(model: nn.Module) -> Sums:
     """Sums over no steps: of the loss and each term, of the steps, and -1 for no non-finite loss."""
-    names = ("loss", "reconstruction", *autoencoder.penalties(model.config.loss), "steps")
+    names = (*models.measured(model), "steps")
     return {**{name: jnp.float32(0) for name in names}, "first_non_finite": jnp.int32(-1)}
 
 
 def train_step(
-    model: Autoencoder, total: int, state: State, x: jax.Array, weight: jax.Array, arguments: Mapping
+    model: nn.Module,
+    total: int,
+    state: State,
+    raw: jax.Array,
+    weight: jax.Array,
+    arguments: Mapping,
+    preprocessing: Mapping,
+    labels: jax.Array | None = None,
 ) -> tuple[State, dict[str, jax.Array]]:
-    """One step on prepared images x [b, h, w, c]: the next state, and the batch's mean of the loss and each term.
+    """One step on raw images [b, h, w, c]: the next state, and the batch's mean of the loss, each term and figure.
 
     Args:
       total: the number of steps of the whole run, which the schedule is a share of.
       weight: [b], 1 for an example and 0 for padding.
-      arguments: as ``autoencoder.arguments`` gives, perhaps traced.
+      arguments: as ``model.arguments`` gives, perhaps traced.
+      preprocessing: as ``transforms.fit`` gives.
+      labels: [b], where the model reads them.
     """
     key = jax.random.fold_in(keys.root(arguments["seed"], "step"), state.step)
+    x = inputs.model_input(model.config.data, preprocessing, raw, keys.named(key, "binarise"))
+    config, numbers = model.config.optim, arguments["optim"]
 
     def loss(params):
-        return autoencoder.objective(model, params, x, arguments, weight=weight, key=key)
+        variables = {"params": optim.frozen(config, params), **state.collections}
+        given = {"weight": weight, "key": key, "progress": state.step / total, "labels": labels}
+        given["identity"] = identity(raw)
+        return models.objective(model, variables, x, arguments, **given)
 
-    (_, terms), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
-    config, numbers = model.config.optim, arguments["optim"]
+    (_, (means, collections)), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
     rate = optim.learning_rate(config, numbers, state.step, total)
     updates, opt_state = optim.optimiser(config, numbers, rate).update(gradient, state.opt_state, state.params)
-    return State(state.step + 1, optax.apply_updates(state.params, updates), opt_state), terms
+    params = optax.apply_updates(state.params, optim.by_part(config, numbers, updates))
+    return State(state.step + 1, params, opt_state, collections), means
 
 
-def make_stretch(model: Autoencoder, total: int, mesh: Mesh) -> Callable:
-    """The compiled ``stretch(state, sums, images, order, first, count, preprocessing, arguments)``.
+def make_stretch(model: nn.Module, total: int, mesh: Mesh) -> Callable:
+    """The compiled ``stretch(state, sums, examples, order, first, count, preprocessing, arguments)``.
 
     It takes ``count`` steps from ``state`` and adds to ``sums``. Step s trains on the
-    raw ``images`` at rows ``order[(s − first) · b : (s − first + 1) · b]``, so that a
+    raw ``examples`` at rows ``order[(s − first) · b : (s − first + 1) · b]``, so that a
     whole split with an epoch's order and a block of it with the identity serve alike.
+    Examples are images and, for a model that reads them, labels: (images, labels or None).
     The state is donated.
     """
     batch = model.config.train.batch_size
     room = devices.padded(batch, mesh)
     weight = (jnp.arange(room) < batch).astype(jnp.float32)
 
-    def one(state, sums, images, order, first, preprocessing, arguments):
+    def one(state, sums, examples, order, first, preprocessing, arguments):
         rows = batch_rows(order, state.step - first, batch)
         rows = jax.lax.with_sharding_constraint(jnp.pad(rows, (0, room - batch)), devices.batched(mesh))
-        x = transforms.prepare(preprocessing, images.at[rows].get(mode="promise_in_bounds"))
-        following, terms = train_step(model, total, state, x, weight, arguments)
+        raw, labels = jax.tree.map(lambda a: a.at[rows].get(mode="promise_in_bounds"), examples)
+        following, terms = train_step(model, total, state, raw, weight, arguments, preprocessing, labels)
         bad = (sums["first_non_finite"] < 0) & ~jnp.isfinite(terms["loss"])
         found = jnp.where(bad, state.step, sums["first_non_finite"])
         added = {name: sums[name] + value for name, value in {**terms, "steps": 1.0}.items()}
         return following, {**added, "first_non_finite": found}
 
-    def stretch(state, sums, images, order, first, count, preprocessing, arguments):
+    def stretch(state, sums, examples, order, first, count, preprocessing, arguments):
         def body(_, carry):
-            return one(*carry, images, order, first, preprocessing, arguments)
+            return one(*carry, examples, order, first, preprocessing, arguments)
 
         return jax.lax.fori_loop(0, count, body, (state, sums))
 
     return jax.jit(stretch, donate_argnums=0, out_shardings=devices.replicated(mesh))
 
 
-def make_evaluate(model: Autoencoder, mesh: Mesh) -> Callable:
-    """The compiled ``evaluate(params, images, preprocessing, arguments) -> sums over the images``.
+def make_evaluate(model: nn.Module, mesh: Mesh) -> Callable:
+    """The compiled ``evaluate(variables, examples, preprocessing, arguments) -> sums over the examples``.
 
-    Of the loss and each term, of the number of ``active`` code units an example, and
-    ``alive`` [d]: whether any image activates the unit. Every image counts once: the
-    last part-batch is padded at weight 0.
+    Of the loss, each term and figure, and where the model has a code, of the number of
+    ``active_units`` of the code an example, and ``alive`` [size]: whether any image activates
+    the unit. Every example counts once: the last part-batch is padded at weight 0.
     """
 
-    def evaluate(params, images, preprocessing, arguments):
-        n = images.shape[0]
+    def evaluate(variables, examples, preprocessing, arguments):
+        n = examples[0].shape[0]
         room = devices.padded(min(model.config.eval.batch_size, n), mesh)
 
         def batch(i):
             rows = jax.lax.with_sharding_constraint(i * room + jnp.arange(room), devices.batched(mesh))
-            x = transforms.prepare(preprocessing, images.at[jnp.minimum(rows, n - 1)].get(mode="promise_in_bounds"))
+            there = jnp.minimum(rows, n - 1)
+            raw, labels = jax.tree.map(lambda a: a.at[there].get(mode="promise_in_bounds"), examples)
             weight = (rows < n).astype(jnp.float32)
             key = jax.random.fold_in(keys.root(arguments["seed"], "evaluate"), i)
-            out = model.apply({"params": params}, x, arguments, weight=weight, key=key, train=False)
-            active = (out.z != 0).reshape(room, -1) & (weight[:, None] > 0)
-            values = {"loss": out.loss, **out.terms, "active": jnp.sum(active, axis=1)}
-            sums = {name: jnp.sum(weight * value) for name, value in values.items()}
-            return {**sums, "alive": jnp.any(active, axis=0)}
+            x = inputs.model_input(model.config.data, preprocessing, raw, keys.named(key, "binarise"))
+            given = {"weight": weight, "key": key, "labels": labels, "identity": identity(raw)}
+            out = model.apply(variables, x, arguments, train=False, **given)
+            values, alive = {"loss": out.loss, **out.terms, **out.figures}, {}
+            if out.z is not None:
+                active = (out.z != 0).reshape(room, -1, out.z.shape[-1]) & (weight[:, None, None] > 0)
+                values["active_units"] = jnp.sum(active, axis=(1, 2))
+                alive = {"alive": jnp.any(active, axis=(0, 1))}
+            return {**{name: jnp.sum(weight * value) for name, value in values.items()}, **alive}
 
         def add(i, sums):
             new = batch(i)

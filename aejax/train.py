@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from ml_collections import FrozenConfigDict
 
-from aejax import checks, data, devices, files, logs, workdirs
+from aejax import checks, data, devices, files, greedy, logs, workdirs
 from aejax.checkpoint import Checkpoints
 from aejax.errors import UserError
 from aejax.feed import feed
@@ -76,7 +76,11 @@ def run(config: FrozenConfigDict, workdir: Path | str) -> int:
         trainer = Trainer(config, dataset, mesh)
         checkpoints = Checkpoints(folder, config.checkpoint.keep)
         if not trainer.restore(checkpoints):
+            if config.greedy.epochs and (status := greedy.train(config, folder, run)):
+                return status
             trainer.init()
+            if config.greedy.epochs:
+                trainer.take(greedy.assembled(config, folder, trainer.state.variables))
         if trainer.meta["finished"]:
             print(f"{folder} is finished: {trainer.step} steps. To train anew, name another --workdir.")
             return 0
@@ -92,8 +96,10 @@ def loop(trainer: Trainer, workdir: Path, checkpoints: Checkpoints, began: float
     timing = logs.Timing(workdir)
     progress = logs.Progress(trainer.total, trainer.step, config.train.batch_size, spe)
     pictures = Pictures(trainer, workdir)
+    train = trainer.dataset.train
+    labels = train.labels if trainer.labelled else None
     source = feed(
-        trainer.dataset.train.images, config.seed, config.train.batch_size, trainer.mesh, config.data.device_bytes
+        train.images, config.seed, config.train.batch_size, trainer.mesh, config.data.device_bytes, labels
     )
     pace = Pace(config.train.steps_per_call)
     saved = epoch_began = time.monotonic()
@@ -107,7 +113,7 @@ def loop(trainer: Trainer, workdir: Path, checkpoints: Checkpoints, began: float
                 s = source.at(trainer.step)
                 count = min(pace.steps(), s.stop - trainer.step)
                 trainer.state, trainer.sums = trainer.stretch(
-                    trainer.state, trainer.sums, s.images, s.order, np.int32(s.first), np.int32(count),
+                    trainer.state, trainer.sums, s.examples, s.order, np.int32(s.first), np.int32(count),
                     trainer.preprocessing, trainer.arguments,
                 )
                 refuse_non_finite(trainer, checkpoints)
@@ -187,7 +193,8 @@ def last_good(checkpoints: Checkpoints) -> str:
 def summary(trainer: Trainer, workdir: Path, seconds: float) -> str:
     """What the run reached, in a line."""
     lines = [line for line in files.read_lines(workdir / logs.METRICS) if line["split"] == "test"]
-    figures = "".join(f", {name} {lines[-1][name]:.5g}" for name in ("loss", "reconstruction_per_pixel") if lines)
+    shown = [name for name in ("loss", "reconstruction_per_pixel", "error") if lines and name in lines[-1]]
+    figures = "".join(f", {name} {lines[-1][name]:.5g}" for name in shown)
     return f"{workdir}: {trainer.step} steps, {seconds:.1f} s in this call; test{figures or ' is empty'}"
 
 

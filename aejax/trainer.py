@@ -11,7 +11,8 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import FrozenConfigDict
 
-from aejax import autoencoder, checkpoint, devices
+from aejax import checkpoint, devices, inputs, optim, schema, start
+from aejax import model as models
 from aejax import step as programs
 from aejax.checkpoint import Checkpoints
 from aejax.data import Dataset, Split, transforms
@@ -28,21 +29,24 @@ class Trainer:
 
     def __init__(self, config: FrozenConfigDict, dataset: Dataset, mesh: Mesh):
         self.config, self.dataset, self.mesh = config, dataset, mesh
-        self.model = autoencoder.Autoencoder(config, dataset.shape)
+        self.model = models.build(config, dataset.shape, len(dataset.classes))
+        self.labelled = config.model == "classifier"
+        self.masked = getattr(schema.find_parts(config)["code"], "masked", False)
         self.steps_per_epoch = len(dataset.train) // config.train.batch_size
         self.total = self.steps_per_epoch * config.train.epochs
         self.everywhere = devices.replicated(mesh)
         put = lambda tree: jax.device_put(tree, self.everywhere)  # noqa: E731
-        self.arguments = put(autoencoder.arguments(config))
-        self.preprocessing = put(transforms.fit(dataset.train))
+        self.arguments = put(models.arguments(config, len(dataset.train)))
         self.stretch = programs.make_stretch(self.model, self.total, mesh)
         self.evaluate = programs.make_evaluate(self.model, mesh)
         self.reconstruct = jax.jit(self._reconstruct)
+        self._zero_sums = programs.zero_sums(self.model)
         self._copy = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))
         self.meta: dict[str, Any] = {
             "shape": list(dataset.shape),
+            "classes": list(dataset.classes),
+            "reading": dict(dataset.reading),
             "train": {"examples": len(dataset.train), "crc32": zlib.crc32(dataset.train.images)},
-            "preprocessing": {name: list(value.shape) for name, value in self.preprocessing.items()},
             "best_step": -1,
             "best_loss": None,
             "evaluations_since_best": 0,
@@ -54,20 +58,36 @@ class Trainer:
 
     def init(self) -> None:
         """The state before the first step."""
+        optim.check_frozen(self.config.optim, jax.eval_shape(lambda: models.init(self.model, 0))["params"])
         make = jax.jit(lambda a: programs.init_state(self.model, a), out_shardings=self.everywhere)
         self.state = make(self.arguments)
+        statistics = None
+        if self.config.start.workdir:
+            variables, statistics = start.variables(self.config, self.state.variables)
+            self.take(variables)
+        if statistics is None:
+            statistics = transforms.fit(self.dataset.train, self.config.data)
+        self.preprocessing = jax.device_put(dict(statistics), self.everywhere)
+        self.meta["preprocessing"] = {name: list(value.shape) for name, value in self.preprocessing.items()}
         self.reset_sums()
         self.step = 0
 
+    def take(self, variables: Mapping[str, Any]) -> None:
+        """Go on with these variables in place of the state's own."""
+        collections = jax.device_put(dict(variables), self.everywhere)
+        params = collections.pop("params")
+        self.state = self.state.replace(params=params, collections=collections)
+
     def reset_sums(self) -> None:
-        self.sums = jax.device_put(programs.zero_sums(self.model), self.everywhere)
+        self.sums = jax.device_put(self._zero_sums, self.everywhere)
 
     def templates(self, meta: Mapping[str, Any]) -> dict[str, Any]:
         """The shapes, types and places of the items of a checkpoint with this ``meta``."""
         state = jax.eval_shape(lambda a: programs.init_state(self.model, a), self.arguments)
         trees = {
-            "params": state.params, "opt_state": state.opt_state, "sums": programs.zero_sums(self.model),
-            "preprocessing": self.preprocessing, "best": state.params,
+            "params": state.params, "opt_state": state.opt_state, "sums": self._zero_sums,
+            "best": state.variables, **_filled(state.collections),
+            "preprocessing": {k: jax.ShapeDtypeStruct(s, jnp.float32) for k, s in meta["preprocessing"].items()},
         }
         if meta["best_step"] < 0 or not self.config.checkpoint.best:
             del trees["best"]
@@ -92,14 +112,14 @@ class Trainer:
         items = saved.items
         self.step, self.meta = saved.step, saved.meta
         step = jax.device_put(jnp.int32(saved.step), self.everywhere)
-        self.state = programs.State(step, items["params"], items["opt_state"])
+        self.state = programs.State(step, items["params"], items["opt_state"], items.get("collections", {}))
         self.sums, self.preprocessing, self.best = items["sums"], items["preprocessing"], items.get("best")
         return True
 
     def save(self, checkpoints: Checkpoints) -> None:
         items = {
             "params": self.state.params, "opt_state": self.state.opt_state, "sums": self.sums,
-            "preprocessing": self.preprocessing,
+            "preprocessing": self.preprocessing, **_filled(self.state.collections),
         }
         if self.best is not None:
             items["best"] = self.best
@@ -116,19 +136,25 @@ class Trainer:
     def split_figures(self, split: Split) -> dict[str, float]:
         """The means over a split, each example once, without noise or masks; active and dead units of the code."""
         rows = max(1, self.config.data.device_bytes // split.images[0].nbytes)
+        labels = split.labels if self.labelled else None
         total: dict[str, Any] = {}
-        for start in range(0, len(split), rows):
-            images = jax.device_put(split.images[start : start + rows], self.everywhere)
-            sums = jax.device_get(self.evaluate(self.state.params, images, self.preprocessing, self.arguments))
+        for first in range(0, len(split), rows):
+            part = slice(first, first + rows)
+            examples = (split.images[part], None if labels is None else labels[part])
+            examples = jax.device_put(examples, self.everywhere)
+            sums = jax.device_get(self.evaluate(self.state.variables, examples, self.preprocessing, self.arguments))
             total = {k: total[k] | v if k == "alive" else total[k] + v for k, v in sums.items()} if total else sums
-        alive, active = total.pop("alive"), float(total.pop("active"))
+        alive = total.pop("alive", None)
         means = self._named({name: float(value) / len(split) for name, value in total.items()})
-        return {**means, "active_units": active / len(split), "dead_units": int(np.sum(~alive))}
+        if alive is None:
+            return means
+        return {**means, "dead_units": int(np.sum(~alive))}
 
     def _named(self, means: Mapping[str, float]) -> dict[str, float]:
-        per_pixel = means["reconstruction"] / float(np.prod(self.dataset.shape))
-        first = {name: means[name] for name in ("loss", "reconstruction")}
-        return {**first, "reconstruction_per_pixel": per_pixel, **{k: v for k, v in means.items() if k not in first}}
+        first = {name: means[name] for name in ("loss", "reconstruction") if name in means}
+        if "reconstruction" in means:
+            first["reconstruction_per_pixel"] = means["reconstruction"] / float(np.prod(self.dataset.shape))
+        return {**first, **{k: v for k, v in means.items() if k not in first}}
 
     def note_valid(self, loss: float) -> None:
         """Keep the weights if this valid loss is the best so far."""
@@ -136,7 +162,7 @@ class Trainer:
         if math.isfinite(loss) and (best is None or loss < best):
             self.meta.update(best_step=self.step, best_loss=loss, evaluations_since_best=0)
             if self.config.checkpoint.best:
-                self.best = self._copy(self.state.params)
+                self.best = self._copy(self.state.variables)
         else:
             self.meta["evaluations_since_best"] += 1
 
@@ -150,8 +176,14 @@ class Trainer:
         return None if step < 0 else step + 1
 
     def weights_are_finite(self) -> bool:
-        return all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in jax.tree.leaves(self.state.params))
+        return all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in jax.tree.leaves(self.state.variables))
 
-    def _reconstruct(self, params, images, preprocessing):
-        x = transforms.prepare(preprocessing, images)
-        return x, self.model.apply({"params": params}, x, method="reconstruct")
+    def _reconstruct(self, variables, images, preprocessing):
+        x = inputs.model_input(self.config.data, preprocessing, images, None)
+        y = self.model.apply(variables, x, method="reconstruct_as_trained")
+        return tuple(transforms.restore(preprocessing, a, like=images) for a in (x, y))
+
+
+def _filled(collections: Mapping) -> dict[str, Any]:
+    """The item of a checkpoint that holds the collections; none where there are none."""
+    return {"collections": collections} if collections else {}

@@ -17,25 +17,44 @@ def base() -> ConfigDict:
     """All keys at their defaults, unlocked: for the config files to build on."""
     c = ConfigDict()
     c.name = "base"  # what the run is called; the default workdir is runs/<name>
+    c.model = "autoencoder"  # autoencoder, or classifier: the encoder with a dense head in place of its last layer
     c.seed = 0  # initial weights, order of the batches, noise (argument)
 
     c.data = ConfigDict()
-    c.data.name = "mnist5k"  # mnist5k, digits, mnist, fashion_mnist, kmnist, cifar10, npz:, folder:, tfds:
+    c.data.name = "mnist5k"  # a set of aejax/data: mnist5k, digits, mnist, ..., npz:, folder:, audio:, text:
     c.data.dir = ""  # folder searched first for the files of a canonical set
     c.data.size = 0  # resize images of folder: and tfds: to this height and width in pixels; 0 keeps theirs
     c.data.channels = 0  # convert images of folder: and tfds: to 1 (grey) or 3 (RGB) channels; 0 keeps theirs
     c.data.test = 0.2  # share of each class cut off as test where the source has none
     c.data.valid = 0.1  # share of each class of train cut off as valid where the source has none
     c.data.split_seed = 0  # which examples those are; apart from seed, so that seeds share a test split
+    c.data.labels = 0  # keep only so many labelled training examples, as equal a number a class as can be; 0: all
+    c.data.whiten = "none"  # a function of aejax/data/whitening.py: none, standard, contrast, zca
+    c.data.zca_epsilon = 0.1  # added to the eigenvalues of the covariance
+    c.data.binarise = "none"  # a function of aejax/data/binarisation.py: none, threshold, fixed, dynamic
+    c.data.rate = 8000  # audio: samples a second that recordings are brought to
+    c.data.seconds = 1.0  # audio: length that recordings are cut or padded to
+    c.data.features = "log_mel"  # audio: log_mel or frames (the raw samples)
+    c.data.mels = 32  # audio: log_mel bands
+    c.data.words = 2000  # text: the most frequent words of train that are counted
+    c.data.weighting = "counts"  # text: counts or tfidf
     c.data.device_bytes = 2 * 1024**3  # a larger train split streams from the host in blocks
 
     c.encoder = ConfigDict()
     c.encoder.name = "mlp"  # a class <Name>Encoder of aejax/nets.py
-    c.encoder.widths = ()  # units of the hidden layers below the code
+    c.encoder.widths = ()  # units of the hidden layers below the code; of conv and allconv: filters of each layer
     c.encoder.activation = "relu"  # of the hidden layers: a function of jax.nn, or linear
     c.encoder.kernel_init = "glorot_uniform"  # an initialiser of jax.nn.initializers
     c.encoder.init_std = 0.01  # standard deviation, for kernel_init normal and truncated_normal
     c.encoder.bias_init = 0.0  # constant that every bias starts from
+
+    c.encoder.norm = "none"  # of the hidden layers: a function of aejax/nets/layers.py: none, batch, layer
+    c.encoder.dropout = 0.0  # share of the hidden units dropped
+    c.encoder.kernel = (3, 3)  # conv, allconv: height and width of the filters; (1, k) convolves sound
+    c.encoder.factor = 2  # conv, allconv: by how much each layer shrinks height and width; 1 keeps them
+    c.encoder.resample = "stride"  # conv, allconv: how: stride, max_pool, average_pool
+    c.encoder.dense = ()  # conv: units of the dense layers between the last maps and the code
+    c.encoder.map = ()  # allconv: height and width of the code's maps, at which shrinking stops; (): where it ends
 
     c.decoder = ConfigDict()
     c.decoder.name = "mlp"  # a class <Name>Decoder of aejax/nets.py; tied is the encoder's adjoint
@@ -44,21 +63,72 @@ def base() -> ConfigDict:
     c.decoder.kernel_init = "glorot_uniform"
     c.decoder.init_std = 0.01
     c.decoder.bias_init = 0.0
+    c.decoder.norm = "none"
+    c.decoder.dropout = 0.0
+    c.decoder.kernel = (3, 3)
+    c.decoder.factor = 2  # conv, allconv: by how much each layer grows height and width
+    c.decoder.resample = "transpose"  # conv, allconv: how: transpose, nearest, bilinear
+    c.decoder.dense = ()  # conv: units of the dense layers between the code and the first maps
 
     c.code = ConfigDict()
     c.code.name = "deterministic"  # a class of aejax/codes.py
     c.code.size = 32  # units of the code
     c.code.activation = "relu"  # of the code units
-    c.code.rate = 0.05  # lifetime: share of the global batch that each unit keeps (argument)
+    c.code.rate = 0.05  # lifetime, spatial: share of the global batch that each unit keeps (argument)
+    c.code.k = 25  # k_sparse, top_k, batch_top_k: active units an example (argument)
+    c.code.k_start = 0  # k_sparse: k at the first step, falling to k; 0: no annealing (argument)
+    c.code.k_share = 0.5  # k_sparse: share of all steps over which it falls (argument)
+    c.code.alpha = 1.0  # k_sparse: encodes with the top alpha · k (argument)
+    c.code.dead_after = 10000  # top_k, batch_top_k: a unit is dead that was silent for so many examples (argument)
+    c.code.threshold = 0.03  # jump_relu: the threshold that every unit starts from
+    c.code.bandwidth = 0.03  # jump_relu: width of the kernel that estimates the threshold's gradient (argument)
+    c.code.std = 0.3  # gaussian_noise, learned_noise (at first), hashing: of the units' noise (argument)
+    c.code.fixed = True  # hashing: an example's noise stays the same throughout training, as in the paper
+    c.code.temperature = 0.5  # gumbel_sigmoid: of the relaxed Bernoulli units (argument)
+    c.code.samples = 1  # variational: samples a loss; importance_weighted: K of the bound
+    c.code.free_bits = 0.0  # variational: nats of KL a unit that cost nothing, over the batch's mean (argument)
+    c.code.entries = 256  # vector_quantised: vectors in the codebook
+    c.code.decay = 0.99  # vector_quantised, batch_top_k: of moving averages (codebook, threshold) (argument)
+    c.code.restart = 0.01  # vector_quantised: entries used by less than this share of a uniform one restart (argument)
 
     c.corruption = ConfigDict()
     c.corruption.name = "none"  # a function of aejax/corruptions.py
-    c.corruption.std = 0.2  # gaussian: standard deviation, in units of the prepared input (argument)
+    c.corruption.std = 0.2  # gaussian, clipped_gaussian: standard deviation, in units of the input (argument)
+    c.corruption.rate = 0.25  # masking, salt_and_pepper: share of the pixels (argument)
+    c.corruption.low = 0.0  # clipped_gaussian: clip to [low, high]; salt_and_pepper: set to low or high (argument)
+    c.corruption.high = 1.0  # (argument)
+    c.corruption.emphasis = 1.0  # weight in the loss of the corrupted pixels, Vincent's alpha (argument)
+    c.corruption.rest = 1.0  # weight of the others, his beta (argument)
 
     c.loss = ConfigDict()
-    c.loss.likelihood = "bernoulli"  # bernoulli, squared_error, gaussian, learned_gaussian
-    c.loss.std = 1.0  # gaussian: the given standard deviation of a pixel (argument)
-    c.loss.l1 = 0.0  # weight of the penalty sum_j |z_j| (argument; whether it is 0 is not)
+    c.loss.likelihood = "bernoulli"  # a module of aejax/losses.py: squared_error, gaussian, poisson, multinomial, ...
+    c.loss.std = 1.0  # gaussian, laplace: the given standard deviation of a pixel (argument)
+    c.loss.warmup = 0.0  # share of all steps over which the weights of all penalties rise from 0 (argument)
+    # Weights of the penalties (arguments; whether one is 0 is not). First those that codes report themselves:
+    c.loss.kl = 1.0  # variational, importance_weighted: of the KL divergence, beta
+    c.loss.commitment = 0.25  # vector_quantised: of the distance to the entry
+    # then those of aejax/penalties, which go with any code that has what they ask for:
+    c.loss.l1 = 0.0  # sum_j |z_j|
+    c.loss.l2 = 0.0  # sum_j z_j^2 / 2
+    c.loss.l0 = 0.0  # jump_relu: number of active units
+    c.loss.gate_l1 = 0.0  # gated: sum_j relu(gate_j)
+    c.loss.gate_auxiliary = 0.0  # gated: of the gate's own reconstruction
+    c.loss.kl_sparsity = 0.0  # units in [0, 1]: sum_j KL(sparsity || mean activity of unit j over the global batch)
+    c.loss.sparsity = 0.05  # kl_sparsity: the mean activity aimed at (argument)
+    c.loss.weight_decay = 0.0  # half the squared norm of all kernels
+    c.loss.decoder_weight_decay = 0.0  # half the squared norm of the decoder's kernels
+    c.loss.orthogonality = 0.0  # ||W^T W - I||^2 of the encoder's kernels
+    c.loss.contractive = 0.0  # squared Frobenius norm of the encoder's Jacobian, exact
+    c.loss.contractive_hutchinson = 0.0  # the same, estimated with random probes
+    c.loss.probes = 1  # contractive_hutchinson, contractive_change, decoder_gradient: how many
+    c.loss.contractive_change = 0.0  # CAE+H: squared change of the Jacobian under small noise
+    c.loss.noise = 0.1  # contractive_change: standard deviation of that noise (argument)
+    c.loss.decoder_gradient = 0.0  # squared Frobenius norm of the decoder's Jacobian, estimated with a random probe
+    c.loss.mmd_rbf = 0.0  # maximum mean discrepancy from the prior, Gaussian kernel
+    c.loss.mmd_imq = 0.0  # the same, inverse multiquadratics kernel
+    c.loss.total_correlation = 0.0  # beta-TCVAE: this much beyond the one of the KL
+    c.loss.aux_k = 0.0  # top_k, batch_top_k: of dead units' reconstruction of the residual
+    c.loss.aux_units = 64  # aux_k: dead units that take part for each example
 
     c.optim = ConfigDict()
     c.optim.name = "adam"  # an optimiser of optax that takes a learning_rate
@@ -74,6 +144,20 @@ def base() -> ConfigDict:
     c.optim.final = 0.0  # cosine, linear: the rate at the end over the rate at the peak
     c.optim.milestones = (0.5, 0.75)  # step: shares of all steps after which the rate is multiplied
     c.optim.factor = 0.1  # step: by this
+
+    c.optim.freeze = ()  # parts that do not learn: encoder, decoder, ..., or a layer such as encoder/layers_0
+    c.optim.encoder_rate = 1.0  # the encoder's rate over that of the rest (argument)
+
+    c.classifier = ConfigDict()
+    c.classifier.on = "hidden"  # what the head reads: the encoder's last hidden layer, or its code
+
+    c.start = ConfigDict()
+    c.start.workdir = ""  # a run whose weights this one starts from
+    c.start.parts = ("encoder", "decoder")  # which; layers that both runs have, by name and shape
+
+    c.greedy = ConfigDict()
+    c.greedy.epochs = 0  # train a stack layer by layer first, each for so many epochs; 0: at once
+    c.greedy.likelihood = "bernoulli"  # of the layers above the first, whose input are codes
 
     c.train = ConfigDict()
     c.train.batch_size = 100  # examples a step, over all devices together

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aejax import files, logs
-from aejax.analysis import figure, filters, losses, reconstructions, selection, weights
+from aejax.analysis import figure, filters, losses, reconstructions, selection, texture, views, weights, words
 from aejax.errors import UserError
 
 METRICS = [
@@ -120,9 +120,62 @@ def test_reconstructions_are_drawn_under_their_inputs(channels):
 
 def test_any_number_of_channels_becomes_rgb():
     images = np.array([[-1.0, 0.5], [0.25, 0.75], [np.nan, 4.0]]).reshape(3, 1, 1, 2)
-    np.testing.assert_array_equal(figure.rgb(images)[:, 0, 0], [[0] * 3, [0.5] * 3, [1] * 3])
+    np.testing.assert_array_equal(views.rgb(images)[:, 0, 0], [[0] * 3, [0.5] * 3, [1] * 3])
     colours = np.array([0.1, 2.0, -1.0], np.float32).reshape(1, 1, 1, 3)
-    np.testing.assert_array_equal(figure.rgb(colours).ravel(), np.array([0.1, 1, 0], np.float32))
+    np.testing.assert_array_equal(views.rgb(colours).ravel(), np.array([0.1, 1, 0], np.float32))
+
+
+def test_examples_without_height_are_laid_out():
+    assert views.plane(np.zeros((2, 3, 1, 1))).shape == (2, 3, 1, 1)  # an image of one column stays one
+    sound = np.arange(24.0).reshape(2, 1, 4, 3)
+    shown = views.plane(sound)
+    assert shown.shape == (2, 3, 4, 1)
+    assert shown[0, -1, :, 0].tolist() == [0, 3, 6, 9] and shown[1, 0, 3, 0] == 23  # the lowest band at the bottom
+    vector = views.plane(np.arange(5.0).reshape(1, 1, 1, 5))[0, :, :, 0]
+    np.testing.assert_array_equal(vector, [[0, 1, 2], [3, 4, np.nan]])
+    layouts = [views.layout(shape) for shape in ((8, 8, 1), (1, 9, 4), (1, 9, 1), (1, 1, 2000))]
+    assert layouts == ["", "time rightwards, frequency upwards", "time rightwards", "2,000 values, row under row"]
+
+
+@pytest.mark.parametrize("length", [2, 9, 192, 1000, 8001])
+def test_a_waveform_is_a_curve_of_any_length(length):
+    time = np.linspace(0, 1, length)
+    rising = views.plane((2 * time - 1).reshape(1, 1, length, 1))[0, :, :, 0]
+    rows, columns = rising.shape
+    ends = [np.flatnonzero(~np.isnan(rising[:, column])) for column in (0, columns // 2, columns - 1)]
+    assert ends[0].max() == rows - 1 and ends[0].min() == rows // 2  # from zero down to -1
+    assert len(ends[1]) <= 2 and ends[2].min() == 0 and ends[2].max() == rows // 2
+    assert rising[0, -1] == 1 and rising[-1, 0] == -1
+    spike = np.zeros((1, 1, length, 1))
+    spike[0, 0, length // 2] = 1
+    assert np.nanmax(views.plane(spike)) > (0.99 if length >= 192 else 0.8)  # no sample falls between the columns
+
+
+def test_pictures_are_scaled_to_their_inputs(rng):
+    image = rng.random((2, 4, 4, 1))
+    np.testing.assert_allclose(views.viewable(image), views.rgb(image), rtol=1e-6)
+    assert not views.scale(image) and "stretched" in views.scale(4 * image)
+    shown = views.viewable(np.full((1, 4, 4, 1), 4.0), np.array([-2.0, 6.0] * 8).reshape(1, 4, 4, 1))
+    assert np.unique(shown) == 0.75
+    sound = rng.random((2, 1, 8, 5)) * np.array([1.0, 0.01]).reshape(2, 1, 1, 1)
+    shown = views.viewable(sound)
+    assert shown.min(axis=(1, 2, 3)).tolist() == [0, 0] and shown.max(axis=(1, 2, 3)).tolist() == [1, 1]
+    np.testing.assert_allclose(views.viewable(0 * sound, sound), 0, atol=1e-6)  # not scaled by itself
+    wave = np.sin(np.arange(50)).reshape(1, 1, 50, 1)
+    assert (views.viewable(wave) == views.viewable(1e-3 * wave)).all()
+    assert (views.viewable(wave) < 1).sum() > 5 * (views.viewable(0.01 * wave, wave) < 1).sum()
+    vector = views.viewable(np.arange(5.0).reshape(1, 1, 1, 5))
+    assert vector[0, 1, 2].tolist() == [1, 1, 1] and vector[0, 0, 0].tolist() == [0, 0, 0]
+    assert np.isfinite(views.viewable(np.zeros((1, 1, 1, 5)))).all()
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 1), (9, 9, 3), (1, 50, 12), (1, 4000, 1), (1, 1, 700), (1, 1, 3), (7, 7, 16)])
+def test_every_kind_of_example_is_drawn(shape, rng):
+    x = rng.normal(size=(5, *shape)).astype(np.float32)
+    picture = figure.draw_reconstructions(x, 0.5 * x, "title", ["a\n1"] * 5)
+    filters.draw([("first", x, None), ("last", x, np.ones(5, bool))], "title").draw_without_rendering()
+    picture.draw_without_rendering()
+    assert picture.get_figheight() < 4 and np.isfinite(picture.axes[0].images[0].get_array()).all()
 
 
 def test_zero_weight_is_grey_and_the_scale_is_symmetric():
@@ -131,9 +184,9 @@ def test_zero_weight_is_grey_and_the_scale_is_symmetric():
     luminance = figure.DIVERGING([0.0, 0.25, 0.75, 1.0])[:, :3] @ [0.2126, 0.7152, 0.0722]
     assert abs(luminance[0] - luminance[3]) < 0.05 and abs(luminance[1] - luminance[2]) < 0.15
     axes = figure.new().add_subplot()
-    figure.draw_weights(axes, np.array([[[[-0.1], [0.05]]], [[[0.0], [3.0]]]]), "w")
+    figure.draw_weights(axes, np.array([[[[-0.1]], [[0.05]]], [[[0.0]], [[3.0]]]]), "w")  # two of 2×1, enlarged
     shown = axes.images[0].get_array()
-    assert [shown[0, 0], shown[0, 1], shown[0, 4], shown[0, 5]] == [-1, 0.5, 0, 1]
+    assert [shown[0, 0], shown[23, 11], shown[0, 14], shown[23, 25]] == [-1, 0.5, 0, 1] and shown.mask[0, 12]
     assert axes.images[0].get_clim() == (-1, 1)
 
 
@@ -157,11 +210,18 @@ def test_explained_is_one_for_a_copy_and_zero_for_the_mean():
     assert factor == pytest.approx(0.25) and errors.max() < 1e-20
 
 
-def test_images_outside_the_unit_range_are_stretched_alike():
-    x, y = np.array([-2.0, 2.0]), np.array([0.0, 4.0])
-    (left, right), scaled = reconstructions.displayable(x, y)
-    assert scaled and left.tolist() == [0, 1] and right.tolist() == [0.5, 1.5]
-    assert not reconstructions.displayable(np.array([0.0, 1.0]))[1]
+def test_a_multinomial_mean_is_times_the_draws():
+    x, mean = np.array([[3.0, 1.0], [0, 2]]).reshape(2, 1, 1, 2), np.full((2, 1, 1, 2), 0.5)
+    assert reconstructions.expected(mean, x, "multinomial").ravel().tolist() == [2, 2, 1, 1]
+    assert reconstructions.expected(mean, x, "poisson") is mean
+
+
+def test_the_words_that_stand_out():
+    x = np.array([[0.0, 3, 1, 0], [2, 0, 0, 2]]).reshape(2, 1, 1, 4)
+    told = words.texts(np.array([7, 9]), x, -x, ["the", "cat", "sat", "mat"])
+    assert told[0] == {"test_index": 7, "input": [("cat", 3.0), ("sat", 1.0)], "output": []}
+    assert words.told(told[1]["input"]) == "the 2, mat 2" and words.told(told[1]["output"]) == "none"
+    assert words.largest(np.arange(5.0), "abcde", count=2) == [("e", 4.0), ("d", 3.0)]
 
 
 # --- filters -------------------------------------------------------------------------------------
@@ -171,20 +231,36 @@ def test_concentration_from_flat_to_one_pixel():
     flat, spot = np.ones((1, 10, 10, 1)), np.zeros((1, 10, 10, 1))
     spot[0, 3, 4] = -2
     noise = np.random.default_rng(0).normal(size=(20, 40, 40, 3))[..., :1]
-    assert filters.energy_in_top(flat)[0] == pytest.approx(0.1) and filters.energy_in_top(spot)[0] == 1
-    assert filters.energy_in_top(noise).mean() == pytest.approx(filters.NOISE["energy_in_top_tenth"], abs=0.01)
-    assert np.isnan(filters.energy_in_top(np.zeros((1, 4, 4, 1)))[0])
+    assert texture.energy_in_top(flat)[0] == pytest.approx(0.1) and texture.energy_in_top(spot)[0] == 1
+    assert texture.energy_in_top(noise).mean() == pytest.approx(0.44, abs=0.01)
+    assert texture.white_noise((40, 40, 1))["energy_in_top_tenth"] == pytest.approx(0.44, abs=0.01)
+    assert texture.white_noise((5, 5, 3))["energy_in_top_tenth"] < 0.3  # two of 25 pixels, of three channels
+    assert np.isnan(texture.energy_in_top(np.zeros((1, 4, 4, 1)))[0])
 
 
 def test_smoothness_from_chequerboard_to_constant():
     i, j = np.indices((8, 8))
     board = np.where((i + j) % 2, 1.0, -1.0)[None, :, :, None]
     noise = np.random.default_rng(0).normal(size=(50, 30, 30, 1))
-    assert filters.smoothness(board)[0] == pytest.approx(-1)
-    assert filters.smoothness(np.full((1, 8, 8, 3), -0.3))[0] == pytest.approx(1)
-    assert abs(filters.smoothness(noise).mean()) < 0.01
-    assert "noise-like" in filters.look(filters.describe(noise))
-    assert "smooth and local" in filters.look({"units": 1, "smoothness": 0.8, "energy_in_top_tenth": 0.9})
+    assert texture.smoothness(board)[0] == pytest.approx(-1)
+    assert texture.smoothness(np.full((2, 8, 8, 3), -0.3)) == pytest.approx(1)
+    assert abs(texture.smoothness(noise).mean()) < 0.01
+    assert "noise-like" in texture.look(texture.describe(noise))
+    smooth = {"units": 1, "smoothness": 0.8, "energy_in_top_tenth": 0.9, "white_noise": {"energy_in_top_tenth": 0.4}}
+    assert "smooth and local" in texture.look(smooth)
+
+
+def test_sound_and_vectors_have_a_texture_too():
+    time, band = np.indices((8, 6))
+    stripes = np.where(time % 2, 1.0, -1.0)[None, None]  # [1, 1, T, bands]: the bands agree, the times do not
+    found = texture.describe(stripes)
+    assert found["smoothness"] == pytest.approx((8 * 5 - 7 * 6) / (8 * 5 + 7 * 6))
+    wave = texture.describe(np.cos(np.arange(50) / 5).reshape(1, 1, 50, 1))
+    assert wave["smoothness"] > 0.9
+    vector = np.zeros((1, 1, 1, 50))
+    vector[..., 3] = 2
+    found = texture.describe(vector)
+    assert found["smoothness"] is None and found["energy_in_top_tenth"] == 1 and "components" in texture.look(found)
 
 
 def test_dead_units_and_constant_pixels_do_not_count_as_filters():
@@ -192,14 +268,29 @@ def test_dead_units_and_constant_pixels_do_not_count_as_filters():
     train[1, 0, 2] = 9  # the only pixel that varies
     weight = np.full((2, 2, 5, 1), 0.5)
     weight[1] = 7
-    numbers = filters.measure(weight, weight, np.array([0.4, 0.0]), train, single=True)
+    images = {"encoder": weight, "decoder": weight}
+    numbers = filters.measure(images, np.array([0.4, 0.0]), train, own={"encoder", "decoder"})
     assert numbers["dead_units"].tolist() == [1] and numbers["encoder"]["units"] == numbers["decoder"]["units"] == 1
     assert numbers["encoder"]["norm"] == 0.5 and numbers["decoder"]["norm"] == pytest.approx(0.5 * 10**0.5)
+    numbers = filters.measure({"encoder": weight[:, :, :2]}, np.array([0.4, 0.0]), train, own=set())  # of a convolution
+    assert numbers["encoder"]["units"] == 2 and "decoder" not in numbers
 
 
 def test_firing_share_counts_every_image_once():
     codes = np.array([[0.0, 1, 2], [0, 0, 3], [0, 0, 1], [0, 5, 1], [0, 0, 1]])
     assert filters.firing_share(lambda x: x, codes, block=2).tolist() == [0, 0.4, 1]
+    maps = np.zeros((4, 2, 2, 3))
+    maps[0, :, :, 1], maps[1, 1, 0, 1], maps[3, 0, 1, 2] = 1, -2, 1
+    assert filters.firing_share(lambda x: x, maps, block=3).tolist() == [0, 0.5, 0.25]  # once, at however many places
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 12, 16, 20])
+def test_filters_leave_no_gap_under_their_title(count, rng):
+    picture = filters.draw([("filters", rng.normal(size=(count, 9, 9, 1)), np.ones(count, bool))], "one\ntwo")
+    picture.draw_without_rendering()
+    title, axes = picture._suptitle.get_window_extent(), picture.axes[0]
+    gap = (title.y0 - axes.title.get_window_extent().y1) / picture.dpi
+    assert 0 <= gap < 0.3, gap
 
 
 # --- losses --------------------------------------------------------------------------------------
@@ -213,25 +304,49 @@ def test_curves_their_minima_and_late_changes():
     line = (np.arange(1.0, 41.0), 100 - np.arange(1.0, 41.0))  # 60 at the end, 69 nine epochs before
     assert losses.late_change(line) == pytest.approx(-9 / 69)
     assert losses.wants_log(found) and not losses.wants_log({"train": line, "x": (line[0], -line[1])})
-    assert losses.penalties(METRICS) == ["l1"]
+    assert losses.penalties_and_figures(METRICS, {"l1": 1.0}) == (["l1"], [])
+    more = {"epoch": 8.0, "split": "valid", "loss": 1.0, "dead_share": 0.5, "active_units": 3.0, "note": "x"}
+    assert losses.penalties_and_figures([*METRICS, more], {"l1": 1.0, "kl": 0.0}) == (["l1"], ["dead_share"])
 
 
 def test_numbers_of_the_losses():
-    numbers = losses.measure(METRICS)
+    numbers = losses.measure(METRICS, {"l1": 1.0})
     assert numbers["best_valid"] == {"epoch": 6.0, "loss": pytest.approx(100 / 6 + 0.5)}
     assert numbers["gap"] == pytest.approx(10) and numbers["gap_percent"] == pytest.approx(100 * 10 / 13)
     assert numbers["final"]["test"]["loss"] == 16
     rising = [{"epoch": float(e), "split": "valid", "loss": float(e)} for e in range(1, 9)]
-    words = " ".join(losses.summarise(losses.measure(rising), []))
+    words = " ".join(losses.summarise(losses.measure(rising, ()), []))
     assert "is rising" in words and "at epoch 1, +700 % since" in words
-    words = " ".join(losses.summarise(losses.measure([{**r, "loss": -r["loss"]} for r in rising]), []))
+    words = " ".join(losses.summarise(losses.measure([{**r, "loss": -r["loss"]} for r in rising], ()), []))
     assert "still falling" in words and "the last one" in words
     broken = [*rising, {"epoch": 9.0, "split": "valid", "loss": float("nan")}]
-    assert "not finite" in losses.summarise(losses.measure(broken), [])[-1]
+    assert "not finite" in losses.summarise(losses.measure(broken, ()), [])[-1]
 
 
 def test_every_penalty_has_a_panel():
-    titles = [ax.get_title() for ax in losses.draw(METRICS, "t").axes]
-    assert titles[0].startswith("loss") and titles[1].startswith("reconstruction") and "l1" in titles[2]
+    titles = [ax.get_title() for ax in losses.draw(METRICS, "t", {"l1": 1.0}).axes]
+    assert titles[0].startswith("loss") and titles[1].startswith("reconstruction") and "l1 penalty" in titles[2]
     plain = [{k: v for k, v in row.items() if k != "l1"} for row in METRICS]
-    assert len(losses.draw(plain, "t").axes) == 1
+    assert len(losses.draw(plain, "t", {"l1": 1.0}).axes) == 1
+
+
+def test_figures_are_told_from_terms():
+    rows = [{**row, "perplexity": 7.0, "noise_std": 0.1} for row in METRICS]
+    titles = [ax.get_title() for ax in losses.draw(rows, "t", {"l1": 1.0}).axes if ax.get_title()]
+    assert [t for t in titles if "penalty" in t] == ["l1 penalty, unweighted"]
+    assert titles[-2:] == ["perplexity, entries in use\n(not in the loss)", "noise_std\n(not in the loss)"]
+    assert "Not in the loss: perplexity 7 on train, 7 on valid, 7 on test." in losses.summarise(
+        losses.measure(rows, {"l1": 1.0}), []
+    )
+
+
+def test_a_classifier_has_its_cross_entropy_and_error():
+    rows = [
+        {"epoch": float(e), "split": s, "loss": 1 / e, "cross_entropy": 1 / e, "error": 0.5 / e}
+        for e in (1, 2, 3)
+        for s in ("train", "valid")
+    ]
+    titles = [ax.get_title().replace("\n", " (").split(" (")[0] for ax in losses.draw(rows, "t", {"l1": 0.0}).axes]
+    assert titles == ["loss = cross_entropy per example", "error, share of the examples"]
+    numbers = losses.measure(rows, {"l1": 0.0})
+    assert numbers["figures"] == ["error"] and numbers["final"]["valid"]["cross_entropy"] == 1 / 3

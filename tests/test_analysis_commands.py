@@ -11,7 +11,10 @@ import pytest
 from ml_collections import ConfigDict, FrozenConfigDict
 
 import aejax
-from aejax.analysis import command, filters
+from aejax import codes
+from aejax import parts as parts_by_name
+from aejax.analysis import command, figure, filters
+from aejax.pictures import Pictures
 from tests.test_analysis import METRICS
 
 COMMANDS = ("reconstructions", "filters", "losses", "probe")
@@ -27,7 +30,7 @@ class HandMadeRun:
         rng = np.random.default_rng(seed)
         d = 16 * channels
         self.workdir, self.step, self.shape = workdir, 1234, (4, 4, channels)
-        self.config = FrozenConfigDict(config())
+        self.config, self.words, self.code_shape = FrozenConfigDict(config()), (), (d,)
         eye = np.eye(d, dtype=np.float32)
         eye[15, 15] = -1
         self.variables = {"params": {"encoder": {"layers_0": {"kernel": eye, "bias": np.zeros(d)}},
@@ -38,6 +41,13 @@ class HandMadeRun:
             x = rng.integers(1, 100, (n, *self.shape), dtype=np.uint8)
             x[np.arange(n), 0, y] = 250  # the class is the bright pixel of the first row
             self.splits[name] = SimpleNamespace(images=x, labels=y if labels else None)
+
+    def reshaped(self, *shape):
+        """The same run on the same pixels in another shape, such as that of sound or text."""
+        self.shape = shape
+        for split in self.splits.values():
+            split.images = split.images.reshape(-1, *shape)
+        return self
 
     def dataset(self):
         return SimpleNamespace(**self.splits, classes=("ant", "bee", "cow"), shape=self.shape)
@@ -50,6 +60,9 @@ class HandMadeRun:
             self.prepare(x).reshape(len(x), -1) @ self.variables["params"]["encoder"]["layers_0"]["kernel"], 0
         )
 
+    def picture(self, x, like=None):
+        return x
+
     def decode(self, z):
         return (z @ self.variables["params"]["decoder"]["layers_0"]["kernel"]).reshape(-1, *self.shape)
 
@@ -59,7 +72,7 @@ class HandMadeRun:
 
 def config():
     return ConfigDict({"name": "byhand", "data": {"name": "npz:toy.npz"}, "corruption": {"name": "none"},
-                       "code": {"name": "lifetime"}})  # fmt: skip
+                       "code": {"name": "lifetime"}, "loss": {"likelihood": "squared_error", "l1": 0.1}})  # fmt: skip
 
 
 @pytest.fixture
@@ -74,7 +87,7 @@ def execute(workdir, monkeypatch, capsys):
     """Runs a command on a run made by hand: (status, standard output, standard error, JSON or None)."""
 
     def execute(name, *arguments, run=None):
-        monkeypatch.setattr(aejax, "load", lambda _: run or HandMadeRun(workdir))
+        monkeypatch.setattr(aejax, "load", lambda _, best=False: run or HandMadeRun(workdir))
         status = importlib.import_module(f"aejax.analysis.{name}").main([f"--workdir={workdir}", *arguments])
         out, err = capsys.readouterr()
         path = workdir / "analysis" / f"{name}.json"
@@ -108,6 +121,120 @@ def test_filters_command_counts_the_dead(execute, workdir):
     assert status == 0 and numbers["tied"] and "tied" in out
     status, _, err, _ = execute("filters", "--choose=best")
     assert status == 2 and "--choose=best: accepted are even, norm, firing" in err
+
+
+@pytest.mark.parametrize(
+    "shape, noun, told",
+    [((1, 4, 4), "sounds", "frequency upwards"), ((1, 16, 1), "sounds", "time"), ((1, 1, 16), "vectors", "16 values")],
+)
+def test_sounds_and_vectors_are_shown(execute, workdir, monkeypatch, shape, noun, told):
+    titles = []
+    monkeypatch.setattr(figure, "set_title", lambda _, title: titles.append(title))
+    run = HandMadeRun(workdir).reshaped(*shape)
+    for name in ("reconstructions", "filters"):
+        status, out, _, _ = execute(name, run=run)
+        assert status == 0 and noun in out and told in titles[-1]
+
+
+def test_texts_are_told_in_words(execute, workdir):
+    run = HandMadeRun(workdir).reshaped(1, 1, 16)
+    run.words = tuple(f"word{i}" for i in range(16))
+    status, out, _, numbers = execute("reconstructions", "--images=6", run=run)
+    image = run.splits["test"].images[numbers["texts"][5]["test_index"]].ravel() / 255
+    assert numbers["texts"][5]["input"][0] == ["word2", pytest.approx(250 / 255, rel=1e-4)]  # of the class
+    assert dict(numbers["texts"][5]["input"])["word2"] == pytest.approx(image[2], rel=1e-4)
+    assert "word15" not in dict(numbers["texts"][0]["output"]) and out.count("Its reconstruction: word") == 5
+    status, out, _, numbers = execute("filters", run=run)
+    assert numbers["words_by_unit"]["3"] == [["word3", 1]] and "unit 0: word0 1" in out
+
+
+def test_a_multinomial_answers_for_all_draws(execute, workdir):
+    run = HandMadeRun(workdir).reshaped(1, 1, 16)
+    run.config = FrozenConfigDict({**config().to_dict(), "loss": {"likelihood": "multinomial"}})
+    run.reconstruct = lambda x: run.prepare(x) / run.prepare(x).sum(axis=(1, 2, 3), keepdims=True)
+    assert execute("reconstructions", run=run)[3]["explained"] == pytest.approx(1)
+
+
+def test_reconstructions_with_the_masks_of_training(execute, workdir):
+    run = HandMadeRun(workdir)
+    run.sample_codes = lambda x: 0 * run.encode(x)
+    status, _, _, numbers = execute("reconstructions", "--as_trained", run=run)
+    squares = np.square(run.splits["test"].images / 255.0).sum((1, 2, 3))
+    assert status == 0 and numbers["as_trained"]
+    assert numbers["squared_error"]["mean"] == pytest.approx(squares.mean(), rel=1e-4)
+
+
+def test_a_classifier_has_features_and_no_decoder(execute, workdir):
+    run = HandMadeRun(workdir)
+    run.config = FrozenConfigDict({**config().to_dict(), "model": "classifier"})
+    run.variables["params"]["head"] = run.variables["params"].pop("decoder")
+    run.reconstruct = run.decode = None
+    status, out, err, _ = execute("reconstructions", run=run)
+    assert status == 2 and not out and err.count("\n") == 1 and "is a classifier" in err
+    status, out, _, numbers = execute("filters", run=run)
+    assert status == 0 and "no decoder" in out and "decoder" not in numbers and numbers["dead_units"] == [15]
+    assert list(numbers["shown"]) == ["encoder"] and not numbers["tied"]
+    status, out, _, numbers = execute("probe", "--classifiers=svm", run=run)
+    assert status == 0 and numbers["svm"]["codes"]["test_accuracy"] == 100 and "features that its head reads" in out
+
+
+def test_codes_of_maps(execute, workdir):
+    run = HandMadeRun(workdir)
+    run.code_shape, flat = (4, 4, 1), run.encode
+    run.encode = lambda x: flat(x).reshape(-1, 4, 4, 1)
+    status, out, _, numbers = execute("probe", "--classifiers=svm", run=run)
+    assert status == 0 and numbers["features"]["codes"]["dimensions"] == 16 and "pooled" not in out
+    status, out, _, numbers = execute("filters", run=run)
+    assert numbers["code_units"] == 1 and numbers["maps"] == [4, 4] and "A unit is a map" in out
+    run.code_shape = (4, 4, 2000)
+    run.encode = lambda x: np.broadcast_to(flat(x).reshape(-1, 4, 4, 1), (len(x), 4, 4, 2000))
+    status, out, _, numbers = execute("probe", "--classifiers=svm", run=run)
+    codes = numbers["features"]["codes"]
+    assert codes["dimensions"] == 2000 and codes["pooled"]["window"] == [4, 4]
+    assert "The codes, 4×4×2000, are max-pooled over 4×4 to 2,000 features." in out
+
+
+@pytest.mark.parametrize("name", ("reconstructions", "filters", "probe"))
+def test_best_weights_where_asked_for(execute, workdir, monkeypatch, name):
+    status, _, _, numbers = execute(name)
+    assert status == 0 and "weights" not in numbers
+    asked = []
+
+    def load(_, best=False):
+        asked.append(best)
+        return HandMadeRun(workdir)
+
+    monkeypatch.setattr(aejax, "load", load)
+    assert importlib.import_module(f"aejax.analysis.{name}").main([f"--workdir={workdir}", "--best"]) == 0
+    assert asked == [True]
+    assert json.loads((workdir / "analysis" / f"{name}.json").read_text())["weights"] == "best"
+
+
+def test_what_acts_in_training_only():
+    parts = {"corruption": {"name": "masking"}, "code": {"name": "variational"}, "encoder": {"dropout": 0.5}}
+    assert command.training_only(parts) == ["corruption masking", "code variational", "encoder dropout"]
+    assert command.training_only({**parts, "model": "classifier"}) == ["corruption masking", "encoder dropout"]
+    assert command.training_only(parts, but=command.DRAWN) == ["corruption masking", "encoder dropout"]
+    assert command.training_only({"corruption": {"name": "none"}, "code": {"name": "top_k"}}) == []
+    known = parts_by_name.modules(codes)
+    assert {*command.SAME, *command.DRAWN} < known.keys()
+    rest = known.keys() - {*command.SAME, *command.DRAWN}
+    assert rest == {"batch_top_k", "gumbel_sigmoid", "hashing", "lifetime", "spatial"}  # masks, relaxation, noise
+
+
+@pytest.mark.parametrize("epoch, told", [(0, "0 epochs"), (1, "1 epoch"), (20, "20 epochs")])
+def test_pictures_in_training_say_when_and_how(tmp_path, monkeypatch, epoch, told):
+    drawn = []
+    monkeypatch.setattr(figure, "draw_reconstructions", lambda x, y, title: drawn.append((y, title)))
+    monkeypatch.setattr(figure, "save", lambda *_: None)
+    config = SimpleNamespace(name="toy", loss=SimpleNamespace(likelihood="multinomial"))
+    trainer = SimpleNamespace(config=config, masked=False)
+    pictures = SimpleNamespace(trainer=trainer, folder=tmp_path / "figures", _split="test")
+    x = np.ones((2, 1, 1, 4), np.float32)
+    Pictures._draw(pictures, epoch, x, x / 4)
+    y, title = drawn[0]
+    assert np.array_equal(y, x) and title.splitlines()[0].endswith(f"reconstructions after {told}")
+    assert "4 values, row under row" in title and "\n" in title
 
 
 def test_losses_command(execute):

@@ -1,10 +1,12 @@
 """The linear probe: its scaling, its protocol, its scores."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import scipy.sparse
 
-from aejax.analysis import classifiers, probe
+from aejax.analysis import classifiers, features, probe
 from aejax.errors import UserError
 
 
@@ -78,15 +80,15 @@ def test_c_is_chosen_on_valid_and_the_last_fit_has_both(monkeypatch, accuracies,
 
 def test_separable_codes_beat_pixels():
     parts = [circles(n, seed) for seed, n in enumerate((300, 100, 400))]
-    features = {"pixels": [p[0] for p in parts], "codes": [p[1] for p in parts]}
+    kinds = {"pixels": [p[0] for p in parts], "codes": [p[1] for p in parts]}
     labels = [p[2] for p in parts]
-    results = probe.probe(features, labels, ["svm", "logistic"])
+    results = probe.probe(kinds, labels, ["svm", "logistic"])
     accuracy = {key: np.mean(predicted == labels[2]) for key, (_, predicted) in results.items()}
     for family in ("svm", "logistic"):
         assert accuracy[family, "codes"] > 0.98 and accuracy[family, "pixels"] < 0.65
-    features["codes"][0][0, 0] = np.nan
+    kinds["codes"][0][0, 0] = np.nan
     with pytest.raises(UserError, match="codes are not all finite"):
-        probe.probe(features, labels, ["svm"])
+        probe.probe(kinds, labels, ["svm"])
 
 
 def test_svm_turns_to_the_primal_where_the_dual_does_not_converge(monkeypatch):
@@ -114,6 +116,27 @@ def test_logistic_regression_does_not_stop_where_a_smaller_c_did():
 
 def test_limit_keeps_the_classes_and_the_proportion():
     labels = [np.repeat(np.arange(4), 20), np.repeat(np.arange(4), 10)]
-    train, valid = probe.limited(labels, 24)
+    train, valid = features.limited(labels, 24)
     assert np.bincount(labels[0][train]).tolist() == [4] * 4 and np.bincount(labels[1][valid]).tolist() == [2] * 4
-    assert [len(i) for i in probe.limited(labels, 0)] == [len(i) for i in probe.limited(labels, 500)] == [80, 40]
+    assert [len(i) for i in features.limited(labels, 0)] == [len(i) for i in features.limited(labels, 500)] == [80, 40]
+
+
+def test_large_maps_are_pooled_to_few_enough_features():
+    assert features.window((28, 28, 16)) == (2, 2) and features.window((28, 28, 128)) == (6, 6)
+    assert features.window((1, 2, 1)) == (1, 1) and features.window((1, 900, 16)) == (1, 4)
+    assert features.window((3, 3, 5000)) == (3, 3)  # more than that it cannot do
+    assert features.pooling((28, 28, 16)) == (2, 2)
+    assert features.pooling((8, 8, 64)) is None and features.pooling((9000,)) is None
+    maps = np.arange(2 * 3 * 5).reshape(2, 3, 5, 1) - 100.0
+    pooled = features.max_pooled(maps, (2, 2))
+    assert pooled[0, :, :, 0].tolist() == [[-94, -92, -91], [-89, -87, -86]]  # the last row and column are cut off
+    assert np.array_equal(pooled[1], pooled[0] + 15)
+
+
+def test_codes_become_flat_features_in_blocks(monkeypatch):
+    run = SimpleNamespace(code_shape=(2, 2, 3), encode=lambda x: x.reshape(-1, 2, 2, 3))
+    x = np.random.default_rng(0).normal(size=(7, 12))
+    assert np.array_equal(features.codes(run, x, None), x)
+    expected = x.reshape(7, 4, 3).max(axis=1)
+    monkeypatch.setattr(features, "BLOCK", 30)  # two images
+    assert np.array_equal(features.codes(run, x, (2, 2)), expected)

@@ -9,15 +9,68 @@ import numpy as np
 import pytest
 
 import aejax
-from aejax import autoencoder, checks, optim, train
+from aejax import checks, model, optim, schema, train
 from aejax.errors import UserError
 from tests import configurations
 
-# parameters of the config as it stands and at its tiny preset; a config that is missing here fails
+
+def dense(*sizes):
+    """Kernels and biases of dense layers through these sizes."""
+    return sum(i * o + o for i, o in zip(sizes, sizes[1:], strict=False))
+
+
+def conv(area, *channels):
+    """Kernels of so many pixels, and biases, of convolutions through these channels."""
+    return sum(area * i * o + o for i, o in zip(channels, channels[1:], strict=False))
+
+
+def tied(*sizes):
+    """A dense encoder, and a decoder of biases alone."""
+    return dense(*sizes) + sum(sizes[:-1])
+
+
+def there_and_back(*sizes):
+    return dense(*sizes) + dense(*sizes[::-1])
+
+
+def strided(area, side, first, second, code, features=1):
+    """The course's net: two convolutions to a quarter of the size, a dense code, and the mirror."""
+    flat = side * side * second
+    return conv(area, 1, first, second) + dense(flat, features * code) + dense(code, flat) + conv(
+        area, second, second, first, 1
+    )  # fmt: skip
+
+
+# parameters of the config as it stands (at 28x28) and at its tiny preset (at 8x8); a config that is missing here fails
 PARAMETERS = {
-    "deep": (784 * 128 + 128 + 128 * 32 + 32 + 32 * 128 + 128 + 128 * 784 + 784, 5264),
-    "shallow": (784 * 32 + 32 + 32 * 784 + 784, 2128),
-    "wta": (784 * 1000 + 1000 + 784, 64 * 32 + 32 + 64),  # tied
+    "allconv": (2 * conv(9, 1, 16, 16, 16, 16, 1), 2 * conv(9, 1, 4, 4, 1)),
+    "audio": (
+        conv(5, 1, 64, 64) + dense(49 * 64, 32, 49 * 64) + conv(5, 64, 64, 64, 1),
+        conv(3, 1, 4, 8) + dense(2 * 2 * 8, 32) + dense(32, 2 * 2 * 4) + conv(3, 4, 4, 8, 1),
+    ),
+    "cifar_denoising": (strided(9, 7, 32, 64, 256), strided(9, 2, 4, 8, 16)),
+    "classifier": (dense(784, 128, 10), dense(64, 32, 10)),
+    "contractive": (tied(784, 500), tied(64, 32)),
+    "conv": (strided(9, 7, 16, 32, 10), strided(9, 2, 4, 8, 10)),
+    "conv_vae": (strided(9, 7, 16, 32, 20, features=2), strided(9, 2, 4, 8, 4, features=2)),
+    "conv_wta": (conv(25, 1, 16, 16, 16) + conv(121, 16, 1), conv(9, 1, 4, 4) + conv(25, 4, 1)),
+    "deep": (there_and_back(784, 128, 32), there_and_back(64, 32, 16)),
+    "denoising": (there_and_back(784, 128, 32), there_and_back(64, 32, 16)),
+    "hashing": (there_and_back(784, 500, 250, 30), there_and_back(64, 32, 16, 10)),
+    "iwae": (dense(784, 200, 200, 100) + dense(50, 200, 200, 784), dense(64, 32, 8) + dense(4, 32, 64)),
+    "kl_sparse": (there_and_back(784, 200), there_and_back(64, 32)),
+    "ksparse": (tied(784, 1000), tied(64, 32)),
+    "rae": (there_and_back(784, 500, 16), there_and_back(64, 32, 4)),
+    "shallow": (there_and_back(784, 32), there_and_back(64, 16)),
+    "sparse": (there_and_back(784, 256), there_and_back(64, 32)),
+    "stacked": (tied(784, 500, 250, 100), tied(64, 32, 16, 8)),
+    "stochastic": (there_and_back(784, 200, 50), there_and_back(64, 32, 16)),
+    "text": (there_and_back(784, 250, 32), there_and_back(64, 32, 8)),
+    "topk": (there_and_back(784, 4096), there_and_back(64, 128)),
+    "vae": (dense(784, 500, 40) + dense(20, 500, 784), dense(64, 32, 8) + dense(4, 32, 64)),
+    "vqvae": (conv(9, 1, 32, 16) + conv(9, 16, 32, 1), conv(9, 1, 8, 4) + conv(9, 4, 8, 1)),
+    "wae": (there_and_back(784, 500, 8), there_and_back(64, 32, 4)),
+    "wta": (tied(784, 1000), tied(64, 32)),
 }
 
 
@@ -29,8 +82,8 @@ def presets(name):
 
 
 def size(config, shape):
-    model = autoencoder.Autoencoder(ml_collections.FrozenConfigDict(config), shape)
-    shapes = jax.eval_shape(lambda: autoencoder.init(model, 0))
+    net = model.build(ml_collections.FrozenConfigDict(config), shape, 10)
+    shapes = jax.eval_shape(lambda: model.init(net, 0))["params"]
     return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(shapes))
 
 
@@ -81,19 +134,22 @@ def test_tiny_runs_falls_and_loads(name, tmp_path):
     run = aejax.load(tmp_path)
     raw = run.dataset().test.images[:7]
     codes = run.encode(raw)
-    assert codes.shape == (7, config.code.size) and codes.dtype == np.float32
-    assert run.prepare(raw).max() <= 1
-    np.testing.assert_allclose(run.reconstruct(raw), run.decode(codes), rtol=1e-5, atol=1e-6)
-    assert run.reconstruct(raw).shape == raw.shape
+    assert codes.dtype == np.float32 and run.prepare(raw).max() <= 1
+    if config.model == "classifier":
+        np.testing.assert_allclose(np.exp(run.classify(raw)).sum(1), 1, rtol=1e-5)
+    else:
+        assert codes.shape == (7, *run.code_shape) and codes.shape[-1] == config.code.size
+        np.testing.assert_allclose(run.reconstruct(raw), run.decode(codes.reshape(7, -1)), rtol=1e-5, atol=1e-6)
+        assert run.draw(codes).shape == run.reconstruct(raw).shape == raw.shape
     assert json.loads(json.dumps(run.config.to_dict())) == json.loads((tmp_path / "config.json").read_text())
 
 
-def test_every_float_of_the_four_sections_is_an_argument():
+def test_every_number_of_the_four_sections_is_an_argument():
     config = configurations.load("wta")
-    arguments = autoencoder.arguments(config)
-    assert arguments["code"].keys() == {"rate"}
+    arguments = model.arguments(config)
+    assert {"rate", "k", "size"} <= arguments["code"].keys() and arguments["code"]["k"].dtype == np.int32
     assert arguments["optim"]["learning_rate"] == np.float32(3e-3)
-    assert {"l1", "std"} == arguments["loss"].keys()
+    assert {"l1", "std", "warmup"} <= arguments["loss"].keys()
 
 
 def test_every_key_is_read_by_something():
@@ -114,6 +170,6 @@ def test_a_tied_decoder_is_refused_where_the_encoder_does_not_end_at_the_code(mo
 
 def test_keys_read_follow_the_chosen_parts():
     config = configurations.load("wta", {"optim.name": "sgd", "optim.schedule": "cosine"})
-    read = autoencoder.keys_read(config) | optim.keys_read(config)
+    read = schema.keys_read(config) | optim.keys_read(config)
     assert {"code.rate", "code.size", "optim.momentum", "optim.final", "loss.l1"} <= read
     assert not {"code.activation", "optim.b1", "loss.std", "optim.factor"} & read

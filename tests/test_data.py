@@ -7,7 +7,8 @@ import zlib
 import numpy as np
 import pytest
 
-from aejax.data import Split, embedded, load, split
+from aejax import data as data_sets
+from aejax.data import Split, embedded, from_raw, load, split
 from aejax.data.dataset import Source
 from aejax.errors import UserError
 from configs.base import base
@@ -71,12 +72,13 @@ def test_importing_the_package_and_reading_the_default_set_stays_light():
 @pytest.mark.parametrize("name", ["minst", "", "folder", "MNIST5K", "mnist5k:x", "zip:a"])
 def test_unknown_name_lists_what_is_accepted(name):
     message = refusal(load, config(name))
-    for accepted in ("mnist5k", "digits", "fashion_mnist", "cifar10", "npz:PATH", "folder:PATH", "tfds:NAME"):
+    prefixed = ("npz:PATH", "folder:PATH", "tfds:NAME", "audio:PATH", "text:PATH")
+    for accepted in ("mnist5k", "digits", "fashion_mnist", "cifar10", *prefixed):
         assert accepted in message
     assert repr(name) in message
 
 
-@pytest.mark.parametrize("name", ["npz:", "folder:", "tfds:"])
+@pytest.mark.parametrize("name", ["npz:", "folder:", "tfds:", "audio:", "text:"])
 def test_prefix_with_nothing_behind_it(name):
     assert name in refusal(load, config(name))
 
@@ -84,10 +86,17 @@ def test_prefix_with_nothing_behind_it(name):
 @pytest.mark.parametrize(
     ("key", "value"),
     [("test", 1.0), ("test", -0.1), ("valid", 1.5), ("valid", float("nan")), ("split_seed", -1), ("size", 8)]
-    + [("channels", 3)],
+    + [("channels", 3), ("rate", 16000), ("seconds", 2.0), ("features", "frames"), ("mels", 64), ("words", 100)]
+    + [("weighting", "tfidf"), ("labels", -1), ("labels", 1295)],
 )
 def test_key_out_of_range_is_named(key, value):
     assert refusal(load, config("digits", **{key: value})).startswith(f"data.{key}={value}: ")
+
+
+def test_keys_of_some_sources_have_the_defaults_of_the_config():
+    assert {key: default for key, (default, _) in data_sets.READ_BY.items()} == {
+        key: value for key, value in base().data.items() if key in data_sets.READ_BY
+    }
 
 
 def test_no_shares_leave_everything_in_train():
@@ -192,3 +201,59 @@ def test_too_few_examples():
 def test_a_split_is_of_one_form(images, labels):
     with pytest.raises(ValueError, match="must be"):
         Split(images, labels)
+
+
+def test_labels_keep_an_equal_number_a_class_and_leave_valid_and_test():
+    whole, some, fewer = (load(config("mnist5k", labels=labels)) for labels in (0, 100, 37))
+    assert np.bincount(some.train.labels).tolist() == [10] * 10
+    assert np.bincount(fewer.train.labels).tolist() == [4] * 7 + [3] * 3
+    for part in ("valid", "test"):
+        assert np.array_equal(getattr(some, part).images, getattr(whole, part).images)
+    rows = [{image.tobytes() for image in data.train.images} for data in (fewer, some, whole)]
+    assert rows[0] < rows[1] < rows[2]  # a larger number contains every smaller one
+    again, other = (load(config("mnist5k", labels=100, split_seed=seed)) for seed in (0, 1))
+    assert np.array_equal(again.train.images, some.train.images)
+    assert not np.array_equal(other.train.images, some.train.images)
+
+
+def test_which_labels_are_kept_is_pinned():
+    """The rule's four smallest draws of each class; a change of these rows would silently change everybody's."""
+    kept = split.keep("it", numbered([0] * 20 + [1] * 20), 8, 0)
+    expected = []
+    for label in (0, 1):
+        draws = np.random.PCG64(np.random.SeedSequence([0, zlib.crc32(b"labels"), label])).random_raw(20)
+        expected += sorted(20 * label + np.argsort(draws)[:4])
+    assert kept.images.ravel().tolist() == expected and kept.labels.tolist() == [0] * 4 + [1] * 4
+
+
+@pytest.mark.parametrize(
+    ("counts", "total", "expected"),
+    [
+        ([10, 10], 4, [2, 2]),
+        ([10, 10, 10], 4, [2, 1, 1]),
+        ([1, 10, 10], 9, [1, 4, 4]),
+        ([1, 10, 10], 8, [1, 4, 3]),
+        ([5, 1, 1], 7, [5, 1, 1]),
+        ([3, 3], 1, [1, 0]),
+        ([2, 9, 2], 6, [2, 2, 2]),
+        ([2, 9, 2], 8, [2, 4, 2]),
+    ],
+)
+def test_even_by_hand(counts, total, expected):
+    assert split.even(counts, total) == expected
+
+
+def test_labels_that_there_are_not():
+    source = Source({"train": Split(numbered([0] * 10).images)})
+    assert "it has no labels" in refusal(split.complete, "it", source, test=0.0, valid=0.0, seed=0, labels=2)
+    source = Source({"train": numbered([0] * 10)}, ("a",))
+    message = refusal(split.complete, "it", source, test=0.2, valid=0.0, seed=0, labels=9)
+    assert message.startswith("data.labels=9: train has 8 examples")
+    assert len(split.complete("it", source, test=0.2, valid=0.0, seed=0, labels=8).train) == 8
+
+
+def test_arrays_are_raw_already():
+    images = np.zeros((2, 28, 28, 1), np.uint8)
+    assert from_raw(config("mnist5k"), {}, images) is images
+    assert from_raw(config("text:x"), {"words": ["a"]}, images) is images
+    assert from_raw(config("mnist5k"), {}, images.tolist()).shape == images.shape

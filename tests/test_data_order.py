@@ -1,4 +1,4 @@
-"""The order of the batches, the blocks that stream them, and the scaling on the device."""
+"""The order of the batches and the blocks that stream them."""
 
 import threading
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from aejax import keys
-from aejax.data import Split, order, transforms
+from aejax.data import order
 
 
 def test_epoch_order_is_a_permutation_of_seed_and_epoch():
@@ -120,23 +120,3 @@ def test_what_fails_in_the_thread_is_raised_here():
 def test_an_order_that_does_not_fit_is_refused():
     with pytest.raises(IndexError):
         list(order.blocks(np.zeros((8, 1, 1, 1), np.uint8), np.arange(9), 3, 0, 1))
-
-
-def test_bytes_are_scaled_to_one_and_floats_are_kept():
-    raw = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
-    statistics = transforms.fit(Split(raw))
-    assert {key: value.dtype for key, value in statistics.items()} == {"scale": np.float32, "shift": np.float32}
-    prepared = jax.jit(transforms.prepare)(statistics, raw)
-    assert prepared.dtype == np.float32 and prepared.shape == raw.shape
-    assert prepared.min() == 0 and prepared.max() == 1
-    np.testing.assert_allclose(prepared, raw / 255, rtol=1e-6)
-
-    floats = np.random.default_rng(0).normal(size=(2, 3, 3, 1)).astype(np.float32)
-    assert np.array_equal(transforms.prepare(transforms.fit(Split(floats)), floats), floats)
-
-
-def test_statistics_may_be_a_value_a_channel():
-    statistics = {"scale": np.array([1, 2], np.float32), "shift": np.array([0, -1], np.float32)}
-    raw = np.full((2, 1, 1, 2), 3, np.uint8)
-    with jax.numpy_rank_promotion("allow"):
-        assert transforms.prepare(statistics, raw)[0, 0, 0].tolist() == [3, 5]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aejax.data import folder, load, pixels, tfds
+from aejax.data import load, pixels, tfds, tree
 from aejax.errors import UserError
 from configs.base import base
 
@@ -362,7 +362,7 @@ def test_folder_that_cannot_be_listed(tmp_path, monkeypatch):
     def closed(self):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(folder.Path, "iterdir", closed)
+    monkeypatch.setattr(tree.Path, "iterdir", closed)
     assert "cannot be listed" in refusal(f"folder:{tmp_path}")
 
 
@@ -374,7 +374,7 @@ def test_folder_keys_out_of_range(tmp_path, key, value):
 
 def test_natural_order():
     names = ["a10", "a9", "b1", "a", "10", "9", "a9b2", "a9b10", "09"]
-    assert sorted(names, key=folder.natural) == ["09", "9", "10", "a", "a9", "a9b2", "a9b10", "a10", "b1"]
+    assert sorted(names, key=tree.natural) == ["09", "9", "10", "a", "a9", "a9b2", "a9b10", "a10", "b1"]
 
 
 # ---- tfds

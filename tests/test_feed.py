@@ -12,7 +12,7 @@ def batches(source, steps, batch, start=0):
         s = source.at(step)
         assert s.first <= step < s.stop
         order = np.asarray(s.order)[(step - s.first) * batch :][:batch]
-        rows.append(np.asarray(s.images)[order])
+        rows.append(np.asarray(s.examples[0])[order])
     source.close()
     return np.stack(rows)
 
@@ -49,6 +49,18 @@ def test_what_does_not_fit_streams(images):
 
 def test_a_block_is_within_the_bytes_allowed(images):
     source = Streamed(images, 0, 10, devices.mesh(1), 2 * 2 * 10 * 16 + 5)
-    assert source.at(0).images.nbytes == 2 * 10 * 16
+    assert source.at(0).examples[0].nbytes == 2 * 10 * 16
     source.close()
     assert jax.tree.leaves(source._source) == []
+
+
+@pytest.mark.parametrize("make", [Resident, lambda *given: Streamed(*given[:-1], 2 * 3 * 10 * 16, given[-1])])
+def test_labels_go_with_their_images(images, make):
+    labels = np.arange(len(images), dtype=np.int32)
+    source = make(images, 7, 10, devices.mesh(1), labels)
+    for step in range(3, 12):
+        s = source.at(step)
+        rows = np.asarray(s.order)[(step - s.first) * 10 :][:10]
+        shown, told = (np.asarray(a)[rows] for a in s.examples)
+        np.testing.assert_array_equal(shown, images[told])
+    source.close()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from ml_collections import FrozenConfigDict
 
-from aejax import autoencoder, data, devices, losses, step
+from aejax import data, devices, losses, model, step
 from aejax.data import order
 from configs.base import base
 from tests import configurations
@@ -20,20 +20,27 @@ class Program:
     def __init__(self, config, images, count=1, total=100):
         config = FrozenConfigDict(config)
         self.mesh = devices.mesh(count)
-        self.model = autoencoder.Autoencoder(config, images.shape[1:])
+        self.model = model.build(config, images.shape[1:], 10)
         everywhere = devices.replicated(self.mesh)
         self.put = lambda tree: jax.device_put(tree, everywhere)
-        self.arguments = self.put(autoencoder.arguments(config))
+        self.arguments = self.put(model.arguments(config))
         self.preprocessing = self.put({"scale": np.float32(1 / 255), "shift": np.float32(0)})
-        self.images = self.put(images)
+        labels = np.arange(len(images), dtype=np.int32) % 10 if config.model == "classifier" else None
+        self.images, self.examples = images, self.put((images, labels))
         self.order = self.put(order.epoch_order(config.seed, 0, len(images)))
-        self.state = self.put(jax.jit(lambda a: step.init_state(self.model, a))(self.arguments))
-        self.sums = self.put(step.zero_sums(self.model))
         self.compiled = step.make_stretch(self.model, total, self.mesh)
+        self.sums = self.put(step.zero_sums(self.model))
+        self._init = jax.jit(lambda a: step.init_state(self.model, a))
+        self.start()
+
+    def start(self):
+        self.state = self.put(self._init(self.arguments))
+        self.sums = jax.tree.map(lambda a: self.put(np.full_like(a, -1 if a.dtype == np.int32 else 0)), self.sums)
+        return self
 
     def run(self, count):
         self.state, self.sums = self.compiled(
-            self.state, self.sums, self.images, self.order, np.int32(0), np.int32(count),
+            self.state, self.sums, self.examples, self.order, np.int32(0), np.int32(count),
             self.preprocessing, self.arguments,
         )  # fmt: skip
         return self
@@ -74,51 +81,54 @@ def test_one_step_is_the_gradient_step_by_hand(tiny, images):
 
 
 @pytest.mark.parametrize("name", configurations.NAMES)
-def test_calls_of_any_length_give_the_same_bits_from_one_program(tiny, images, name):
-    config = tiny(name, {"train.batch_size": 20})
-    whole, parts = Program(config, images).run(6), Program(config, images).run(1).run(3).run(2)
-    close((whole.state, whole.sums), (parts.state, parts.sums), rtol=0, atol=0)
-    assert parts.compiled._cache_size() == 1
-
-
-@pytest.mark.parametrize("name", configurations.NAMES)
-def test_the_loss_of_a_fixed_batch_falls(tiny, images, name):
-    p = Program(tiny(name, {"train.batch_size": 120, "optim.schedule": "constant", "optim.warmup": 0.0}), images)
-    means = []
+def test_a_config_trains_alike_however_it_is_cut_and_on_eight_devices(tiny, images, name):
+    """Six steps at once equal one, three and two, bit for bit, by one compiled program, and those on eight devices up
+    to the order of sums; a batch of 20 is padded there. On one batch over and over the loss falls."""
+    config = tiny(name, {"train.batch_size": 20, "optim.warmup": 0.0, "optim.learning_rate": 3e-3})
+    p = Program(config, images)
+    whole = jax.device_get((p.run(6).state, p.sums))
+    parts = jax.device_get((p.start().run(1).run(3).run(2).state, p.sums))
+    close(whole, parts, rtol=0, atol=0)
+    p.start()
+    losses = []
     for _ in range(30):
-        p.sums = p.put(step.zero_sums(p.model))
         p.state = p.state.replace(step=p.put(jnp.int32(0)))  # the same rows and the same noise
-        means.append(float(p.run(1).sums["loss"]))
-    assert means[-1] < 0.95 * means[0]
+        before = float(p.sums["loss"])
+        losses.append(float(p.run(1).sums["loss"]) - before)
+    assert losses[-1] < 0.97 * losses[0]
+    assert p.compiled._cache_size() == 1
+    eight = Program(config, images, count=8).run(3)
+    three = p.start().run(3)
+    close(three.sums, eight.sums, rtol=1e-4, atol=1e-4)
+    # Adam turns the rounding of near-zero gradients into steps of its rate, hence the absolute tolerance
+    close(three.state.variables, eight.state.variables, rtol=1e-3, atol=2e-3)
 
 
-@pytest.mark.parametrize("name", configurations.NAMES)
+@pytest.mark.parametrize("name", ["wta", "shallow"])
 @pytest.mark.parametrize("batch", [24, 20])  # a multiple of eight, and one that is padded
-def test_eight_devices_agree_with_one(tiny, images, name, batch):
+def test_eight_devices_agree_with_one_under_noise(tiny, images, name, batch):
     config = tiny(name, {"train.batch_size": batch, "corruption.name": "gaussian"})
     one, eight = Program(config, images).run(4), Program(config, images, count=8).run(4)
     close(one.sums, eight.sums, rtol=1e-5)
-    # Adam turns the rounding of near-zero gradients into steps of its rate, hence the absolute tolerance
     close(one.state.params, eight.state.params, rtol=1e-3, atol=1e-4)
 
 
 def test_a_changed_number_does_not_recompile(tiny, images):
     p = Program(tiny("wta"), images).run(1)
     numbers = p.arguments
-    p.arguments = p.put({**numbers, "seed": jnp.uint32(9), "code": {"rate": jnp.float32(0.5)}})
+    p.arguments = p.put({**numbers, "seed": jnp.uint32(9), "code": {**numbers["code"], "rate": jnp.float32(0.5)}})
     p.run(1)
     assert p.compiled._cache_size() == 1
 
 
 def test_noise_depends_on_the_place_in_the_batch_and_on_the_step(tiny, images):
     config = FrozenConfigDict(tiny("shallow", {"corruption.name": "gaussian"}))
-    model = autoencoder.Autoencoder(config, SHAPE)
-    arguments = autoencoder.arguments(config)
-    params = autoencoder.init(model, 0)
+    net, arguments = model.build(config, SHAPE), model.arguments(config)
+    variables = model.init(net, 0)
 
     def loss(n, key):
         x = jnp.asarray(images[:n] / 255, jnp.float32)
-        return model.apply({"params": params}, x, arguments, weight=jnp.ones(n), key=key, train=True).loss
+        return net.apply(variables, x, arguments, weight=jnp.ones(n), key=key, train=True).loss
 
     np.testing.assert_allclose(loss(10, jax.random.key(0)), loss(16, jax.random.key(0))[:10], rtol=1e-5)
     assert not np.allclose(loss(10, jax.random.key(0)), loss(10, jax.random.key(1)), rtol=1e-3)
@@ -130,13 +140,13 @@ def test_evaluation_counts_every_example_once_and_tells_the_dead(tiny, images, c
     p = Program(config, images, count)
     params = jax.tree.map(np.array, p.state.params)
     params["encoder"]["layers_0"]["bias"][3] = -1e6
-    sums = step.make_evaluate(p.model, p.mesh)(p.put(params), p.images, p.preprocessing, p.arguments)
+    sums = step.make_evaluate(p.model, p.mesh)(p.put({"params": params}), p.examples, p.preprocessing, p.arguments)
     layer = params["encoder"]["layers_0"]
     x = images.reshape(120, -1) / 255
     h = np.maximum(x @ layer["kernel"] + layer["bias"], 0)
     error = h @ layer["kernel"].T + params["decoder"]["bias_0"] - x
     np.testing.assert_allclose(sums["reconstruction"], np.square(error).sum(), rtol=1e-4)
-    assert float(sums["active"]) == pytest.approx((h > 0).sum(), abs=2)
+    assert float(sums["active_units"]) == pytest.approx((h > 0).sum(), abs=2)
     np.testing.assert_array_equal(sums["alive"], (h > 0).any(0))
     assert not sums["alive"][3]
 
@@ -150,8 +160,8 @@ def test_noise_is_fresh_at_every_step(noisy):
     means = []
     for number in (0, 1):  # the same batch of the same weights
         state = noisy.state.replace(step=jnp.int32(number))
-        x = jnp.asarray(noisy.images[:16] / 255, jnp.float32)
-        means.append(float(step.train_step(noisy.model, 100, state, x, jnp.ones(16), noisy.arguments)[1]["loss"]))
+        given = (noisy.images[:16], jnp.ones(16), noisy.arguments, noisy.preprocessing)
+        means.append(float(step.train_step(noisy.model, 100, state, *given)[1]["loss"]))
     assert abs(means[0] - means[1]) > 1e-3
 
 
@@ -171,9 +181,9 @@ def test_the_target_is_the_clean_input_and_equal_images_get_unequal_noise(noisy)
 
 def test_evaluation_is_without_corruption(tiny, images, noisy):
     clean = Program(tiny("shallow"), images)
-    given = (noisy.images, noisy.preprocessing)
-    a = step.make_evaluate(noisy.model, noisy.mesh)(noisy.state.params, *given, noisy.arguments)
-    b = step.make_evaluate(clean.model, clean.mesh)(noisy.state.params, *given, clean.arguments)
+    given = (noisy.examples, noisy.preprocessing)
+    a = step.make_evaluate(noisy.model, noisy.mesh)(noisy.state.variables, *given, noisy.arguments)
+    b = step.make_evaluate(clean.model, clean.mesh)(noisy.state.variables, *given, clean.arguments)
     np.testing.assert_array_equal(a["loss"], b["loss"])
 
 

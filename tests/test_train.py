@@ -28,7 +28,8 @@ def arrays(workdir):
     """Every array and the JSON of the newest checkpoint, and the metrics."""
     run = aejax.load(workdir)
     trainer = train.Trainer(run.config, run.dataset(), devices.mesh(1))
-    step, items, meta = Checkpoints(workdir).read(run.step, trainer.templates(trainer.meta | {"best_step": 0}))
+    saved = Checkpoints(workdir).read(run.step, {}).meta
+    step, items, meta = Checkpoints(workdir).read(run.step, trainer.templates(saved | {"best_step": 0}))
     return step, items, meta, (workdir / logs.METRICS).read_text()
 
 

@@ -2,7 +2,8 @@
 
 ``python -m aejax.analysis.NAME --workdir=DIR`` reads what a run left in DIR and
 writes ``DIR/analysis/NAME.png``, ``DIR/analysis/NAME.json`` and a few lines of
-words. ``command`` holds what the commands share, ``figure`` the drawing,
-``files`` what is read and written, ``weights`` the way into the parameters and
-``selection`` the choice of what to show.
+words. ``command`` holds what the commands share, ``figure`` the drawing, ``views``
+what an example looks like, ``weights`` the way into the parameters, ``texture`` what
+weight images are like in numbers, ``features`` what a probe reads, ``words`` what a
+text says, and ``selection`` the choice of what to show.
 """

@@ -8,7 +8,7 @@ time, so any number of commands can be imported and called in one process.
 import contextlib
 import inspect
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,10 @@ from aejax import files
 from aejax.analysis.figure import save
 from aejax.errors import UserError
 
+# Codes that do in training what they do in encoding; and those that draw wherever the loss is evaluated.
+SAME = ("deterministic", "gated", "jump_relu", "k_sparse", "top_k", "vector_quantised")
+DRAWN = ("gaussian_noise", "importance_weighted", "learned_noise", "straight_through", "variational")
+
 
 @dataclass(frozen=True)
 class Findings:
@@ -31,9 +35,15 @@ class Findings:
     summary: Sequence[str]
 
 
-def load(workdir: Path) -> Any:
-    """The run in ``workdir``, as ``aejax.load`` gives it."""
-    return aejax.load(workdir)
+def define_best(flags: absl_flags.FlagValues) -> None:
+    """The flag ``best``, of commands that read weights."""
+    best = "Take the weights with the best valid loss, not the newest."
+    absl_flags.DEFINE_boolean("best", False, best, flag_values=flags)
+
+
+def load(workdir: Path, best: bool = False) -> Any:
+    """The run in ``workdir``, as ``aejax.load`` gives it: with its newest weights, or those of the best valid loss."""
+    return aejax.load(workdir, best=True) if best else aejax.load(workdir)
 
 
 def about(run: Any) -> dict[str, Any]:
@@ -46,10 +56,25 @@ def heading(run: Any) -> str:
     return f"{run.config.name}, step {int(run.step):,}"
 
 
-def training_only(config: Mapping[str, Any]) -> list[str]:
-    """The parts whose masks and noise act in training and are left off in encoding, e.g. ``["code lifetime"]``."""
-    parts = [(part, config[part]["name"]) for part in ("corruption", "code")]
-    return [f"{part} {name}" for part, name in parts if name not in ("none", "deterministic")]
+def noun(run: Any, dataset: Any) -> str:
+    """What one example is called: ``image``, ``sound``, ``text`` or ``vector``."""
+    h, w, _ = dataset.shape
+    return "text" if run.words else "image" if h > 1 else "sound" if w > 1 else "vector"
+
+
+def training_only(config: Mapping[str, Any], but: Iterable[str] = SAME) -> list[str]:
+    """The parts whose masks and noise act in training and are left off in encoding, e.g. ``["code lifetime"]``.
+
+    Args:
+      config: of the run.
+      but: codes that are not meant.
+    """
+    classifier = config.get("model") == "classifier"
+    corruption, code = config["corruption"]["name"], config["code"]["name"]
+    parts = [] if corruption == "none" else [f"corruption {corruption}"]
+    parts += [] if classifier or code in but else [f"code {code}"]  # a classifier reads a clean code
+    nets = ("encoder",) if classifier else ("encoder", "decoder")
+    return parts + [f"{net} dropout" for net in nets if config.get(net, {}).get("dropout")]
 
 
 def class_names(dataset: Any, labels: Any) -> list[str]:
@@ -87,7 +112,8 @@ def execute(
         picture, numbers = (workdir / "analysis" / f"{name}.{suffix}" for suffix in ("png", "json"))
         try:
             save(findings.figure, picture)
-            files.write_json(numbers, {"analysis": name, **findings.numbers})
+            weights = {"weights": "best"} if "best" in flags and flags.best else {}
+            files.write_json(numbers, {"analysis": name, **weights, **findings.numbers})
         except OSError as error:
             raise UserError(f"--workdir={workdir}: cannot write {picture.parent}: {error.strerror or error}") from error
     except UserError as error:

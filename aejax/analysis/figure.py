@@ -15,6 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
+from aejax.analysis.views import plane, viewable
 from aejax.files import replacing
 
 PAGE = 7.2  # width of a page's text, inches
@@ -62,12 +63,13 @@ def tidy(axes: Axes) -> None:
     axes.set_axisbelow(True)
 
 
-def rgb(images: np.ndarray) -> np.ndarray:
-    """[n, h, w, c] floats to [n, h, w, 3] in [0, 1], clipped: grey for every c but 3 (the mean over channels)."""
-    images = np.nan_to_num(np.asarray(images, np.float32))
-    if images.shape[-1] != 3:
-        images = np.repeat(images.mean(axis=-1, keepdims=True), 3, axis=-1)
-    return np.clip(images, 0.0, 1.0)
+def grid(count: int, h: int, w: int, gap: int = 2) -> tuple[int, float]:
+    """The columns in which so many tiles [h, w] come nearest to a square, of equals the wider, and the height of that
+    mosaic over its width."""
+    columns = np.arange(count, 0, -1)
+    shapes = (-(-count // columns) * (h + gap) - gap) / (columns * (w + gap) - gap)
+    best = np.argmin(np.abs(np.log(shapes)).round(6))
+    return int(columns[best]), float(shapes[best])
 
 
 def mosaic(tiles: np.ndarray, columns: int, gap: int = 1) -> tuple[np.ndarray, np.ndarray]:
@@ -85,13 +87,19 @@ def mosaic(tiles: np.ndarray, columns: int, gap: int = 1) -> tuple[np.ndarray, n
     return canvas, corners
 
 
+def show(axes: Axes, canvas: np.ndarray, width: float = PAGE / 2, **colours) -> None:
+    """The canvas [H, W, ...] in hard pixels, or where the axes, so many inches wide, have fewer than it, averaged."""
+    fits = canvas.shape[1] <= width * axes.figure.dpi
+    axes.imshow(canvas, interpolation="nearest" if fits else "auto", **colours)
+
+
 def draw_reconstructions(
     inputs: np.ndarray, outputs: np.ndarray, title: str, captions: Sequence[str] | None = None
 ) -> Figure:
-    """Inputs over their reconstructions, up to ten pairs a row.
+    """Inputs over their reconstructions, up to ten pairs a row, fewer where they are wide.
 
     Args:
-      inputs, outputs: [n, h, w, c] floats in [0, 1] (clipped), n >= 1.
+      inputs, outputs: [n, h, w, c] floats, shown as ``viewable`` does at the scale of the inputs, n >= 1.
       title: what it is.
       captions: [n] short texts, of a line or two, one under each pair.
 
@@ -100,18 +108,21 @@ def draw_reconstructions(
     """
     if inputs.shape != outputs.shape or inputs.ndim != 4:
         raise ValueError(f"inputs {inputs.shape} and outputs {outputs.shape} must both be [n, h, w, c]")
-    n, h, w = inputs.shape[:3]
-    columns = min(n, 10)
-    lines = 1 + max((text.count("\n") + 1 for text in captions or ()), default=0)
-    inner, outer = max(1, h // 14), max(2, lines * h // 5)
+    upper, lower = (enlarged(viewable(x, inputs)) for x in (inputs, outputs))
+    n, h, w = upper.shape[:3]
+    across = min(n, max(4, min(10, round(15 * h / w))))
+    # Few images are drawn smaller than a page allows: a column is at most 0.9 inches, or twice that for wide ones.
+    width = min(PAGE, 0.6 + (0.9 if w < 2 * h else 1.8) * across)
+    gap = max(1, w // 14)
+    pixel = (width - 0.5) / (across * (w + gap))  # inches
+    lines = max((text.count("\n") + 1 for text in captions or ()), default=0)
+    inner, outer = max(1, h // 14), max(2, round((0.08 + 0.12 * lines) / pixel))
     tile = np.ones((n, 2 * h + inner + outer, w, 3), np.float32)  # a pair and the white under it
-    tile[:, :h], tile[:, h + inner : 2 * h + inner] = rgb(inputs), rgb(outputs)
-    canvas, corners = mosaic(tile, columns, gap=max(1, w // 14))
-    # Few images are drawn smaller than a page allows: a column is at most 0.9 inches.
-    width = min(PAGE, 0.6 + 0.9 * columns)
-    figure = new(max(width, 3.6), (width - 0.5) * canvas.shape[0] / canvas.shape[1] + 0.5)
+    tile[:, :h], tile[:, h + inner : 2 * h + inner] = upper, lower
+    canvas, corners = mosaic(tile, across, gap)
+    figure = new(max(width, 3.6), pixel * canvas.shape[0] + 0.25 + 0.17 * (1 + title.count("\n")))
     axes = figure.add_subplot()
-    axes.imshow(np.nan_to_num(canvas, nan=1.0), interpolation="nearest")
+    show(axes, np.nan_to_num(canvas, nan=1.0), width)
     axes.spines[:].set_visible(False)
     tops = np.unique(corners[:, 0])
     middles = np.concatenate([tops + (h - 1) / 2, tops + h + inner + (h - 1) / 2])
@@ -124,28 +135,45 @@ def draw_reconstructions(
     return figure
 
 
+def enlarged(pictures: np.ndarray, least: int = 24) -> np.ndarray:
+    """Small pictures [n, h, w, ...] with every pixel repeated, so that gaps between them can be narrow."""
+    factor = max(1, least // max(pictures.shape[1:3]))
+    return pictures.repeat(factor, axis=1).repeat(factor, axis=2)
+
+
+def weight_planes(weights: np.ndarray) -> np.ndarray:
+    """Weights [n, h, w, c] over each one's largest magnitude, laid out as ``plane`` does and enlarged: [n, H, W], or
+    colours [n, H, W, 3] of images with three channels. Other channels are summed."""
+    colours = weights.shape[1] > 1 and weights.shape[3] == 3
+    values = weights if colours or weights.shape[1] == 1 else weights.sum(axis=-1, keepdims=True)
+    largest = np.abs(values).max(axis=(1, 2, 3), keepdims=True)
+    values = plane(values / np.where(largest > 0, largest, 1.0))
+    return enlarged(values if colours else values[..., 0])
+
+
 def draw_weights(axes: Axes, weights: np.ndarray, title: str, marked: np.ndarray | None = None) -> None:
-    """A square mosaic of weight images, each on a scale symmetric about zero up to its own largest magnitude.
+    """A near-square mosaic of weight images, each on a scale symmetric about zero up to its own largest magnitude.
 
     One channel: ``DIVERGING``, blue below zero, grey at it, vermillion above. Three:
-    as colours, mid-grey at zero. Any other number is summed over channels.
+    as colours, mid-grey at zero. Any other number is summed over channels. Weights of
+    sound and of vectors are laid out as ``plane`` does.
 
     Args:
       weights: [n, h, w, c].
       marked: [n] bool; these get a black frame.
     """
-    n, h, w, c = weights.shape
-    values = weights if c == 3 else weights.sum(axis=-1)
-    scale = np.abs(values).max(axis=tuple(range(1, values.ndim)), keepdims=True)
-    values = values / np.where(scale > 0, scale, 1.0)
-    canvas, corners = mosaic(values, int(np.ceil(np.sqrt(n))), gap=2)
-    if c == 3:
-        axes.imshow(np.nan_to_num((canvas + 1) / 2, nan=1.0), interpolation="nearest")
+    values = weight_planes(weights)
+    n, h, w = values.shape[:3]
+    canvas, corners = mosaic(values, grid(n, h, w)[0], gap=2)
+    if values.ndim == 4:
+        show(axes, np.nan_to_num((canvas + 1) / 2, nan=1.0))
     else:
-        axes.imshow(canvas, cmap=DIVERGING, vmin=-1, vmax=1, interpolation="nearest")
+        show(axes, canvas, cmap=DIVERGING, vmin=-1, vmax=1)
     for (top, left), mark in zip(corners, np.zeros(n, bool) if marked is None else marked, strict=True):
         if mark:
             x, y = left - 1, top - 1
             axes.plot([x, x + w + 1, x + w + 1, x, x], [y, y, y + h + 1, y + h + 1, y], color=BLACK, linewidth=0.9)
+    axes.set(xlim=(-1.9, canvas.shape[1] + 0.9), ylim=(canvas.shape[0] + 0.9, -1.9))  # with the frames at the edge
     axes.set_axis_off()
+    axes.set_anchor("N")
     axes.set_title(title, fontsize=9)

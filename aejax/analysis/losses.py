@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,17 @@ from aejax.analysis import command, figure
 from aejax.errors import UserError
 from aejax.logs import read_metrics
 
-# What a line holds beside the loss and its penalties.
-OTHER = {"step", "epoch", "split", "loss", "reconstruction", "reconstruction_per_pixel", "active_units", "dead_units"}
+# What a line holds beside penalties and figures.
+TERMS = ("reconstruction", "cross_entropy")
+OTHER = {"step", "epoch", "split", "loss", *TERMS, "reconstruction_per_pixel", "active_units", "dead_units"}
+# Figures whose numbers need a word more.
+UNITS = {
+    "error": "share of the examples",
+    "dead_share": "share of the units",
+    "saturated": "share of the units",
+    "perplexity": "entries in use",
+    "active_latents": "latent units",
+}
 LOOK = {"train": (figure.BLUE, "-", "o"), "valid": (figure.VERMILLION, "--", "s"), "test": (figure.BLACK, "none", "*")}
 
 Curve = tuple[np.ndarray, np.ndarray]  # epochs [k] ascending, values [k]
@@ -32,10 +41,15 @@ def curves(rows: Sequence[dict[str, Any]], key: str) -> dict[str, Curve]:
     return {split: tuple(np.array(sorted(points.items())).T) for split, points in found.items()}
 
 
-def penalties(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """The names of the penalties: every other number that a line holds, in order of appearance."""
-    names = dict.fromkeys(k for row in rows for k, v in row.items() if isinstance(v, int | float))
-    return [name for name in names if name not in OTHER]
+def penalties_and_figures(rows: Sequence[dict[str, Any]], weights: Container[str]) -> tuple[list[str], list[str]]:
+    """The names of the penalties, and those of figures that are no terms of the loss, in order of appearance.
+
+    Args:
+      rows: the lines of metrics.jsonl.
+      weights: has the name of every penalty, as the config's section ``loss`` does; what else a line holds is a figure.
+    """
+    names = dict.fromkeys(k for row in rows for k, v in row.items() if isinstance(v, int | float) and k not in OTHER)
+    return [name for name in names if name in weights], [name for name in names if name not in weights]
 
 
 def lowest(curve: Curve) -> tuple[float, float]:
@@ -68,17 +82,18 @@ def wants_log(found: dict[str, Curve], ratio: float = 4.0) -> bool:
     return bool(len(values) and values.min() > 0 and values.max() > ratio * values.min())
 
 
-def measure(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def measure(rows: Sequence[dict[str, Any]], weights: Container[str]) -> dict[str, Any]:
     """The numbers: final values of everything by split, the best valid epoch, the gap between train and valid.
 
     ``gap`` is valid minus train at the last epoch that both have, in the loss's own
-    units, and ``gap_percent`` the same relative to train.
+    units, and ``gap_percent`` the same relative to train. For ``weights`` see ``penalties_and_figures``.
     """
     loss = curves(rows, "loss")
     finals: dict[str, dict[str, float]] = {}
     for row in rows:
         finals.setdefault(row["split"], {}).update({k: v for k, v in row.items() if k not in ("step", "split")})
-    numbers = {"final": finals, "penalties": penalties(rows), "lines": len(rows)}
+    names, figures = penalties_and_figures(rows, weights)
+    numbers = {"final": finals, "penalties": names, "figures": figures, "lines": len(rows)}
     for split in ("train", "valid"):
         if split in loss:
             epoch, value = lowest(loss[split])
@@ -114,13 +129,22 @@ def _panel(axes: Axes, found: dict[str, Curve], title: str) -> None:
     axes.legend(fontsize=8, frameon=False)
 
 
-def draw(rows: Sequence[dict[str, Any]], title: str) -> Figure:
-    """The loss, and where there are penalties the reconstruction and each of them, a panel each."""
-    names = penalties(rows)
-    panels = [("loss", "loss per example")]
+def panels_of(rows: Sequence[dict[str, Any]], weights: Container[str]) -> list[tuple[str, str]]:
+    """What to draw, key and title: the loss, its terms where it has several, and figures that are no terms of it."""
+    names, figures = penalties_and_figures(rows, weights)
+    terms = [term for term in TERMS if any(term in row for row in rows)]
+    alone = "" if names or terms != ["cross_entropy"] else " = cross_entropy"
+    panels = [("loss", f"loss{alone} per example")]
     if names:
-        panels.append(("reconstruction", "reconstruction per example"))
+        panels += [(term, f"{term} per example") for term in terms]
         panels += [(name, f"{name} penalty, unweighted") for name in names]
+    named = {name: f"{name}, {UNITS[name]}" if name in UNITS else name for name in figures}
+    return panels + [(name, f"{named[name]}\n(not in the loss)") for name in figures]
+
+
+def draw(rows: Sequence[dict[str, Any]], title: str, weights: Container[str]) -> Figure:
+    """The curves, a panel each: see ``panels_of``."""
+    panels = panels_of(rows, weights)
     columns = 1 if len(panels) == 1 else 2 if len(panels) in (2, 4) else 3
     lines = -(-len(panels) // columns)
     picture = figure.new(figure.PAGE if columns > 1 else 5.5, 0.5 + (3.2 if columns < 3 else 2.5) * lines)
@@ -160,6 +184,9 @@ def summarise(numbers: dict[str, Any], differs: Sequence[str]) -> list[str]:
             if differs
             else f"{text}; train is the mean over the epoch while the weights still moved."
         )
+    for name in numbers.get("figures", ()):
+        values = [f"{v[name]:.4g} on {s}" for s, v in numbers["final"].items() if name in v]
+        lines.append(f"Not in the loss: {name} {', '.join(values)}.")
     broken = [s for s, values in numbers["final"].items() if not math.isfinite(values.get("loss", math.nan))]
     return lines + [f"The last {s} loss is not finite: the run diverged." for s in broken]
 
@@ -170,9 +197,11 @@ def analyse(workdir: Path, flags) -> command.Findings:
     if not curves(rows, "loss"):
         raise UserError(f"{workdir}/metrics.jsonl: no line has a loss; nothing has been trained or evaluated yet")
     step = max(row.get("step", 0) for row in rows)
-    numbers = {"config": config["name"], "step": step, **measure(rows)}
-    picture = draw(rows, f"{config['name']}, step {step:,}: loss over the epochs")
-    return command.Findings(picture, numbers, summarise(numbers, command.training_only(config)))
+    weights = config.get("loss", {})
+    numbers = {"config": config["name"], "step": step, **measure(rows, weights)}
+    picture = draw(rows, f"{config['name']}, step {step:,}: loss over the epochs", weights)
+    differs = command.training_only(config, but=(*command.SAME, *command.DRAWN))
+    return command.Findings(picture, numbers, summarise(numbers, differs))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -14,11 +14,9 @@ import numpy as np
 from absl import flags as absl_flags
 from matplotlib.figure import Figure
 
-from aejax.analysis import command, figure, selection
+from aejax.analysis import command, features, figure, selection
 from aejax.analysis.classifiers import FAMILIES, GRID, TITLES, Fit, Scaling, fit_all
 from aejax.errors import UserError
-
-SPLITS = ("train", "valid", "test")
 
 
 def confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
@@ -44,12 +42,12 @@ def paired_difference(right_a: np.ndarray, right_b: np.ndarray) -> tuple[float, 
 
 
 def probe(
-    features: Mapping[str, Sequence[np.ndarray]], labels: Sequence[np.ndarray], families: Sequence[str]
+    kinds: Mapping[str, Sequence[np.ndarray]], labels: Sequence[np.ndarray], families: Sequence[str]
 ) -> dict[tuple[str, str], tuple[Fit, np.ndarray]]:
     """Fit each family on each kind of feature by the protocol above.
 
     Args:
-      features: kind -> ([n_train, d], [n_valid, d], [n_test, d]).
+      kinds: kind -> ([n_train, d], [n_valid, d], [n_test, d]).
       labels: integers [n_train], [n_valid], [n_test].
       families: keys of ``FAMILIES``.
 
@@ -60,7 +58,7 @@ def probe(
       UserError: a feature is not finite.
     """
     tasks, tests = {}, {}
-    for kind, (train, valid, test) in features.items():
+    for kind, (train, valid, test) in kinds.items():
         if not all(np.isfinite(x.sum(dtype=np.float64)) for x in (train, valid, test)):
             raise UserError(f"probe: the {kind} are not all finite; it needs a run whose training did not diverge")
         scaling = Scaling.fit(train)
@@ -70,18 +68,6 @@ def probe(
     order = list(tasks)[::-1]  # the pixels, given last, take longest: first, so that the processes end together
     fits = dict(zip(order, fit_all([tasks[key] for key in order]), strict=True))
     return {key: (fits[key], fits[key].model.predict(tests[key[1]])) for key in tasks}
-
-
-def limited(labels: Sequence[np.ndarray], limit: int) -> list[np.ndarray]:
-    """Which examples of train and valid to use so that they are ``limit`` in all, by class; 0 uses every one.
-
-    Both shrink in proportion, and each keeps at least one.
-    """
-    sizes = [len(y) for y in labels[:2]]
-    if not 0 < limit < sum(sizes):
-        return [np.arange(n) for n in sizes]
-    valid = max(1, round(limit * sizes[1] / sum(sizes)))
-    return [np.sort(selection.by_class(labels[0], limit - valid)), np.sort(selection.by_class(labels[1], valid))]
 
 
 def score(fit: Fit, predicted: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> dict:
@@ -98,11 +84,6 @@ def score(fit: Fit, predicted: np.ndarray, labels: np.ndarray, names: Sequence[s
         "most_confused": [{"classes": [names[a], names[b]], "errors": n} for a, b, n in confused_pairs(counts)],
         "confusion": counts,
     }
-
-
-def describe(x: np.ndarray) -> dict:
-    """The number of features of x [n, d], and the share of its values that are zero."""
-    return {"dimensions": x.shape[1], "zeros_percent": 100 * (1 - np.count_nonzero(x) / x.size)}
 
 
 def compare(family: str, scores: Mapping[tuple[str, str], dict], differences: Mapping) -> dict:
@@ -148,9 +129,17 @@ def draw(scores: Mapping[tuple[str, str], dict], names: Sequence[str], title: st
     return picture
 
 
-def summarise(scores: Mapping[tuple[str, str], dict], differences: Mapping[str, tuple[float, float]]) -> list[str]:
-    """What the numbers say, a sentence a line."""
-    lines = []
+def summarise(
+    scores: Mapping[tuple[str, str], dict],
+    differences: Mapping[str, tuple[float, float]],
+    about: Mapping[str, Any],
+    classifier: bool = False,
+) -> list[str]:
+    """What the numbers say, a sentence a line; ``about`` describes the codes."""
+    lines = ["The codes of a classifier are the features that its head reads."] if classifier else []
+    if "pooled" in about:
+        shape, size = ("×".join(map(str, about["pooled"][key])) for key in ("maps", "window"))
+        lines.append(f"The codes, {shape}, are max-pooled over {size} to {about['dimensions']:,} features.")
     for family, (points, error) in differences.items():
         codes, pixels = scores[family, "codes"], scores[family, "pixels"]
         verdict = "within noise of" if abs(points) <= 2 * error else "above" if points > 0 else "below"
@@ -166,63 +155,51 @@ def summarise(scores: Mapping[tuple[str, str], dict], differences: Mapping[str, 
     return lines
 
 
-def gather(dataset: Any, source: str, limit: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """The raw images [n, h, w, c] and labels [n] of train, valid and test, the first two ``limited``.
-
-    Raises:
-      UserError: a split is empty, there are no labels, or they are all the same; ``source`` names the data set.
-    """
-    splits = [getattr(dataset, name) for name in SPLITS]
-    for name, split in zip(SPLITS, splits, strict=True):
-        if not len(split.images):
-            raise UserError(f"probe: the {name} split of {source} is empty; all three are needed")
-        if split.labels is None:
-            raise UserError(f"probe: {source} has no labels; accepted: a data set with a class an image")
-    chosen = [*limited([split.labels for split in splits], limit), np.arange(len(splits[2].images))]
-    labels = [np.asarray(split.labels)[i].astype(np.int64) for split, i in zip(splits, chosen, strict=True)]
-    if len(np.unique(labels[0])) < 2:
-        raise UserError("probe: the training images are all of one class; it needs two or more")
-    return [split.images[i] for split, i in zip(splits, chosen, strict=True)], labels
-
-
 def analyse(workdir: Path, flags) -> command.Findings:
     """The probe of the run in ``workdir``."""
     families = list(dict.fromkeys(flags.classifiers))
     if not families or not set(families) <= set(FAMILIES):
         raise UserError(f"--classifiers={','.join(families)}: accepted are {', '.join(FAMILIES)}, or several by commas")
-    run = command.load(workdir)
+    run = command.load(workdir, flags.best)
     dataset = run.dataset()
-    images, labels = gather(dataset, run.config.data.name, flags.limit)
-    features = {
-        "codes": [np.asarray(run.encode(x)) for x in images],
+    images, labels = features.gather(dataset, run.config.data.name, flags.limit)
+    pool = features.pooling(run.code_shape)
+    kinds = {
+        "codes": [features.codes(run, x, pool) for x in images],
         "pixels": [np.asarray(run.prepare(x)).reshape(len(x), -1) for x in images],
     }
     names = command.class_names(dataset, np.concatenate(labels))
-    results = probe(features, labels, families)
+    results = probe(kinds, labels, families)
     scores = {key: score(*result, labels[2], names) for key, result in results.items()}
     right = {key: predicted == labels[2] for key, (_, predicted) in results.items()}
     differences = {f: paired_difference(right[f, "codes"], right[f, "pixels"]) for f in families}
+    described = {kind: features.describe(train) for kind, (train, _, _) in kinds.items()}
+    if pool:
+        described["codes"]["pooled"] = {"maps": run.code_shape, "window": pool, "how": "max"}
     numbers = {
         **command.about(run),
-        "examples": {name: len(y) for name, y in zip(SPLITS, labels, strict=True)},
-        "features": {kind: describe(train) for kind, (train, _, _) in features.items()},
+        "examples": {name: len(y) for name, y in zip(features.SPLITS, labels, strict=True)},
+        "features": described,
         "classes": names,
         "chance_percent": 100 * np.mean(labels[2] == np.bincount(labels[0]).argmax()),
         **{f: compare(f, scores, differences) for f in families},
     }
-    title = f"{command.heading(run)}: linear classifiers on {len(labels[2]):,} test images, C chosen on valid"
-    return command.Findings(draw(scores, names, title), numbers, summarise(scores, differences))
+    tested = f"{len(labels[2]):,} test {command.noun(run, dataset)}s"
+    title = f"{command.heading(run)}: linear classifiers on {tested}, C chosen on valid"
+    told = summarise(scores, differences, described["codes"], run.config.get("model") == "classifier")
+    return command.Findings(draw(scores, names, title), numbers, told)
 
 
 def define(flags) -> None:
     """The flags of this command."""
+    command.define_best(flags)
     absl_flags.DEFINE_list("classifiers", list(FAMILIES), "Which: svm, logistic, or both.", flag_values=flags)
     limit = "Use so many labels of train and valid together, as many of each class; 0 uses all."
     absl_flags.DEFINE_integer("limit", 0, limit, lower_bound=0, flag_values=flags)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """``python -m aejax.analysis.probe --workdir=DIR [--classifiers=svm,logistic] [--limit=N]``."""
+    """``python -m aejax.analysis.probe --workdir=DIR [--classifiers=svm,logistic] [--limit=N] [--best]``."""
     return command.execute("probe", analyse, argv, define)
 
 

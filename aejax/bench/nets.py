@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 import configs
 from aejax import data
 from aejax.errors import UserError
+from configs.base import base
 
 PRESETS = {"wta": "mnist"}  # the preset that a name without one takes: the net of the paper, 2000 units
 STAND_INS = {name: "mnist5k" for name in ("mnist", "fashion_mnist", "kmnist")}  # of the same shape, and no download
@@ -108,14 +109,18 @@ def _refuse_what_has_no_words(config: Mapping) -> None:
     accepted = {
         "encoder.name": ("mlp",), "decoder.name": ("mlp", "tied"), "code.name": ("deterministic", "lifetime"),
         "corruption.name": ("none",), "loss.likelihood": ("bernoulli", "squared_error"), "optim.name": ("adam",),
+        "encoder.norm": ("none",), "decoder.norm": ("none",), "encoder.dropout": (0.0,), "decoder.dropout": (0.0,),
+        "data.whiten": ("none",), "data.binarise": ("none",), "loss.warmup": (0.0,), "optim.freeze": ((),),
         "optim.weight_decay": (0.0,), "optim.clip_norm": (0.0,),
     }  # fmt: skip
+    if config["model"] != "autoencoder":
+        raise Inexpressible(f"config.model={config['model']!r} has no counterpart in the bench's peers yet")
     for key, values in accepted.items():
         section, _, name = key.partition(".")
         if config[section][name] not in values:
             raise Inexpressible(f"config.{key}={config[section][name]!r} has no counterpart in the bench's peers yet")
     for name, weight in config["loss"].items():
-        if name not in ("likelihood", "std") and weight:
+        if weight and base().loss[name] == 0.0:  # a penalty, for the others are 0 unless given a weight
             raise Inexpressible(f"config.loss.{name}={weight!r} has no counterpart in the bench's peers yet")
 
 

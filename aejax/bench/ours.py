@@ -50,7 +50,7 @@ class Training:
             count = min(self.pace.steps(), source.stop - t.step)
             cut, count = count > steps, min(count, steps)
             t.state, t.sums = t.stretch(
-                t.state, t.sums, source.images, source.order, np.int32(source.first), np.int32(count),
+                t.state, t.sums, source.examples, source.order, np.int32(source.first), np.int32(count),
                 t.preprocessing, t.arguments,
             )  # fmt: skip
             t.first_non_finite()

@@ -1,21 +1,24 @@
 """Data sets by name: ``load(config.data)`` gives arrays and what they mean.
 
 A name is one of the built-in sets, or a prefix and what it reads: ``npz:PATH``,
-``folder:PATH``, ``tfds:NAME``. Importing this package costs NumPy alone; what
-else a source needs is imported when it is read. The batch order and the scaling,
-which run on the device, are in ``order`` and ``transforms``.
+``folder:PATH``, ``tfds:NAME``, ``audio:PATH``, ``text:PATH``, ``codes:WORKDIR``. Importing this
+package costs NumPy alone; what else a source needs is imported when it is read.
+The batch order and the preprocessing, which run on the device, are in ``order``
+and ``transforms``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
+import numpy as np
 from ml_collections import ConfigDict
 
-from aejax.data import canonical, embedded, folder, npz, split, tfds
+from aejax.data import audio, canonical, codes, embedded, folder, npz, split, text, tfds
 from aejax.data.dataset import Dataset, Source, Split
 from aejax.errors import UserError
 
-__all__ = ["Dataset", "Split", "load"]
+__all__ = ["Dataset", "Split", "from_raw", "load"]
 
 READERS: dict[str, Callable[[ConfigDict], Source]] = {
     "mnist5k": embedded.mnist5k,
@@ -28,15 +31,32 @@ PREFIXES: dict[str, tuple[Callable[[ConfigDict, str], Source], str]] = {
     "npz": (npz.read, "PATH"),
     "folder": (folder.read, "PATH"),
     "tfds": (tfds.read, "NAME"),
+    "audio": (audio.read, "PATH"),
+    "text": (text.read, "PATH"),
+    "codes": (codes.read, "WORKDIR"),
 }
 
-RESIZED = ("folder", "tfds")  # the prefixes whose images data.size and data.channels convert
+# prefix -> what turns raw data that are no arrays, such as texts, into images
+RAW: dict[str, Callable[[Mapping, Mapping, Any], np.ndarray]] = {"audio": audio.from_raw, "text": text.from_raw}
+
+# key that some sources alone read -> (its default, their prefixes)
+READ_BY: dict[str, tuple[Any, tuple[str, ...]]] = {
+    "size": (0, ("folder", "tfds")),
+    "channels": (0, ("folder", "tfds")),
+    "rate": (8000, ("audio",)),
+    "seconds": (1.0, ("audio",)),
+    "features": ("log_mel", ("audio",)),
+    "mels": (32, ("audio",)),
+    "words": (2000, ("text",)),
+    "weighting": ("counts", ("text",)),
+}
 
 
 def load(data: ConfigDict) -> Dataset:
     """The data set that a config names, with train, valid and test.
 
-    A split that the source lacks is cut from train by class and by ``data.split_seed``; see ``split``.
+    A split that the source lacks is cut from train by class and by ``data.split_seed``, and so is train itself where
+    ``data.labels`` wants fewer examples; see ``split``.
 
     Args:
       data: ``config.data``.
@@ -45,15 +65,36 @@ def load(data: ConfigDict) -> Dataset:
       UserError: the name is unknown, a key is out of range, or the data cannot be found or read.
     """
     split.check(data)
-    reader = _reader(data)
-    return split.complete(data.name, reader(data), test=data.test, valid=data.valid, seed=data.split_seed)
+    source = _reader(data)(data)
+    shares = {"test": data.test, "valid": data.valid}
+    return split.complete(data.name, source, **shares, seed=data.split_seed, labels=data.labels)
+
+
+def from_raw(data: Mapping, reading: Mapping[str, Any], raw: Any) -> np.ndarray:
+    """Raw data as a user has them -> images [n, h, w, c], as the source's reader would give them.
+
+    For ``text:`` a list of texts, for ``audio:`` a list of paths; arrays, of any source, are images already.
+
+    Args:
+      data: ``config.data``.
+      reading: ``Dataset.reading``, from a run's checkpoint.
+      raw: examples.
+
+    Raises:
+      UserError: they are not of that kind, or cannot be read.
+    """
+    prefix, colon, _ = data["name"].partition(":")
+    numbers = isinstance(raw, np.ndarray) and raw.dtype.kind in "buif"
+    return RAW[prefix](data, reading, raw) if colon and prefix in RAW and not numbers else np.asarray(raw)
 
 
 def _reader(data: ConfigDict) -> Callable[[ConfigDict], Source]:
     prefix, colon, rest = data.name.partition(":")
-    if (data.size or data.channels) and not (colon and prefix in RESIZED):
-        key = "size" if data.size else "channels"
-        raise UserError(f"data.{key}={data[key]}: only {' and '.join(RESIZED)} sources are converted; leave it at 0")
+    for key, (default, prefixes) in READ_BY.items():
+        if data[key] != default and not (colon and prefix in prefixes):
+            raise UserError(
+                f"data.{key}={data[key]}: read by {' and '.join(prefixes)} sources alone; leave it at {default}"
+            )
     if data.name in READERS:
         return READERS[data.name]
     if colon and prefix in PREFIXES:

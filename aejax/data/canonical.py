@@ -17,7 +17,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from aejax.data import binary, download
-from aejax.data.dataset import Source, Split, home, one_line
+from aejax.data.dataset import Source, Split, cache, home, one_line
 from aejax.errors import UserError
 
 SYSTEM = Path("/usr/share/datasets")  # where Debian's dataset-* packages put theirs
@@ -173,11 +173,6 @@ def read(name: str, data: ConfigDict) -> Source:
     known = SETS[name]
     layout, paths = find(known, places(data.dir)) or _download(name, known)
     return _checked(name, known, layout.read(paths), paths[0].parent)
-
-
-def cache() -> Path:
-    """The project's cache of downloads; it need not exist."""
-    return home(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "aejax"
 
 
 def places(folder: str) -> list[Path]:

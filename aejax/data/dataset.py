@@ -2,7 +2,9 @@
 
 import dataclasses
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -36,18 +38,25 @@ class Split:
         """Number of examples."""
         return len(self.images)
 
+    def rows(self, rows: np.ndarray | slice) -> "Split":
+        """Some of the examples: [n] bool, or a slice."""
+        return Split(self.images[rows], None if self.labels is None else self.labels[rows])
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Source:
     """What a reader found, before the missing splits are cut.
 
     Attributes:
-      parts: the splits that the source has: ``train``, and perhaps ``valid`` and ``test``.
+      parts: the splits that the source has: ``train``, and perhaps ``valid`` and ``test``. Where there is a
+        ``finish``, they may be of another type with a length, ``labels`` and ``rows``, such as ``text.Documents``.
       classes: names of the classes, () where there are no labels.
+      finish: makes the images once the splits are cut, for a source whose images depend on what is in train.
     """
 
-    parts: dict[str, Split]
+    parts: dict[str, Any]
     classes: tuple[str, ...] = ()
+    finish: "Callable[[Dataset], Dataset] | None" = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -60,6 +69,8 @@ class Dataset:
       valid: what decisions (early stopping, C of a probe) are taken on.
       test: what is reported.
       classes: names of the classes, () where there are no labels.
+      reading: what train taught about reading raw data, beyond the config: plain JSON, for the checkpoint's
+        ``meta``. ``data.from_raw`` takes it.
     """
 
     name: str
@@ -67,16 +78,27 @@ class Dataset:
     valid: Split
     test: Split
     classes: tuple[str, ...] = ()
+    reading: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """(h, w, c) of one image."""
         return self.train.images.shape[1:]
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The vocabulary, a word a channel; () where the data are no text."""
+        return tuple(self.reading.get("words", ()))
+
 
 def home(path: str | Path) -> Path:
     """The path with ~ expanded; as it is where nobody's home is known (``Path.expanduser`` would fail there)."""
     return Path(os.path.expanduser(path))
+
+
+def cache() -> Path:
+    """The project's cache of downloads and unpacked archives; it need not exist."""
+    return home(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "aejax"
 
 
 def one_line(error: BaseException) -> str:

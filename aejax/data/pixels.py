@@ -11,22 +11,20 @@
 
 import io
 import math
-import os
 import warnings
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from ml_collections import ConfigDict
 
+from aejax.data import tree
 from aejax.data.dataset import one_line
 from aejax.errors import UserError
 
 MODES = {1: "L", 3: "RGB"}
 ORIENTATION = 0x0112  # the EXIF tag
-CHUNK = 64  # images a task of the thread pool
 
 
 def check(data: ConfigDict) -> None:
@@ -76,16 +74,13 @@ def stack(count: int, read: Callable[[int], np.ndarray], name: Callable[[int], s
         first = read(0)
         images = _room((count, *first.shape))
 
-        def fill(start: int) -> None:
-            for i in range(start, min(start + CHUNK, count)):
-                image = read(i)
-                if image.shape != first.shape:
-                    raise UserError(_difference(name(0), first.shape, name(i), image.shape))
-                images[i] = image
+        def put(i: int) -> None:
+            image = read(i)
+            if image.shape != first.shape:
+                raise UserError(_difference(name(0), first.shape, name(i), image.shape))
+            images[i] = image
 
-        with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
-            for _ in pool.map(fill, range(0, count, CHUNK)):  # in order: the error told is the first one's
-                pass
+        tree.fill(count, put, threads)
     return images
 
 

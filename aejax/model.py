@@ -1,0 +1,83 @@
+"""What a run trains: the model of a config, its variables, its objective."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from ml_collections import FrozenConfigDict
+
+from aejax import keys, parts
+from aejax.autoencoder import Arguments, Autoencoder
+from aejax.classifier import Classifier
+
+MODELS = {"autoencoder": Autoencoder, "classifier": Classifier}
+
+Variables = Mapping[str, Any]
+
+
+def build(config: FrozenConfigDict, shape: tuple[int, int, int], classes: int = 0) -> nn.Module:
+    """The model that a config names, for images of this shape and, for a classifier, so many classes.
+
+    Raises:
+      UserError: there is none of that name.
+    """
+    given = {"config": config, "shape": tuple(shape), "classes": classes}
+    cls = parts.find(MODELS, "model", config["model"])
+    return cls(**{name: given[name] for name in parts.fields(cls)})
+
+
+def arguments(config: Mapping, examples: int | None = None) -> dict[str, Any]:
+    """What of a config enters the compiled step as arguments: the seed, every float of four sections,
+    and the whole numbers of ``code`` (such as k).
+
+    Changing one recompiles nothing, and a batch of them trains a batch of models.
+
+    Args:
+      config: the whole of it.
+      examples: the number of training examples; that of a batch unless given.
+    """
+    sections = ("code", "corruption", "loss", "optim")
+    numbers = {s: {k: jnp.float32(v) for k, v in config[s].items() if isinstance(v, float)} for s in sections}
+    numbers["code"].update({k: jnp.int32(v) for k, v in config["code"].items() if type(v) is int})
+    examples = config["train"]["batch_size"] if examples is None else examples
+    return {"seed": jnp.uint32(config["seed"]), "examples": jnp.float32(examples), **numbers}
+
+
+def init(model: nn.Module, seed: jax.Array | int) -> dict[str, Any]:
+    """The variables that a seed starts from: parameters, and whatever collections the parts keep beside them.
+
+    Compile it: eager, it takes longer than compiling.
+    """
+    x = jnp.zeros((1, *model.shape))
+    given = {"weight": jnp.ones(1), "key": jax.random.key(0), "train": False, "labels": jnp.zeros(1, jnp.int32)}
+    return dict(model.init(keys.root(seed, "init"), x, arguments(model.config), **given))
+
+
+def objective(
+    model: nn.Module, variables: Variables, x: jax.Array, arguments: Arguments, *, weight: jax.Array, **given: Any
+) -> tuple[jax.Array, tuple[dict[str, jax.Array], dict[str, Any]]]:
+    """The training loss of a batch, ``Σ weight · loss / Σ weight``.
+
+    Returns:
+      The loss; and the same means of ``loss``, each term and figure, with the collections as this batch left them.
+    """
+    collections = [name for name in variables if name != "params"]
+    out, changed = model.apply(variables, x, arguments, weight=weight, train=True, mutable=collections, **given)
+    total = jnp.sum(weight)
+    values = {"loss": out.loss, **out.terms, **out.figures}
+    means = {name: jnp.sum(weight * value) / total for name, value in values.items()}
+    return means["loss"], (means, dict(changed))
+
+
+def measured(model: nn.Module) -> list[str]:
+    """The names of what a pass measures: the loss, its terms, and figures."""
+
+    def call(key):
+        x, weight = jnp.zeros((2, *model.shape)), jnp.ones(2)
+        given = {"weight": weight, "key": key, "train": False, "labels": jnp.zeros(2, jnp.int32)}
+        out, _ = model.init_with_output(key, x, arguments(model.config), **given)
+        return {"loss": out.loss, **out.terms, **out.figures}
+
+    return list(jax.eval_shape(call, jax.random.key(0)))

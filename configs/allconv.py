@@ -1,0 +1,37 @@
+"""All-convolutional autoencoder with a code of two numbers, [n, 1, 2, 1]: convolutions, pooling and up-sampling alone.
+
+python -m aejax.main --config=configs/allconv.py
+python -m aejax.main --config=configs/allconv.py:fashion_mnist
+"""
+
+from configs.base import base, preset
+
+
+def get_config(name: str | None = None):
+    c = base()
+    c.name = "allconv"
+    c.encoder.name = "allconv"
+    c.encoder.widths = (16, 16, 16, 16)
+    c.encoder.resample = "max_pool"
+    c.encoder.map = (1, 2)
+    c.decoder.name = "allconv"
+    c.decoder.widths = (16, 16, 16, 16)
+    c.decoder.resample = "transpose"
+    c.code.size = 1
+    c.optim.learning_rate = 2e-3
+    c.optim.schedule = "cosine"
+    c.train.batch_size = 64
+    c.train.epochs = 30
+    return preset(c, name, {"tiny": _tiny, "fashion_mnist": _fashion_mnist})
+
+
+def _tiny(c):
+    c.data.name = "digits"
+    c.encoder.widths = c.decoder.widths = (4, 4)
+    c.train.epochs = 2
+
+
+def _fashion_mnist(c):
+    c.data.name = "fashion_mnist"
+    c.data.valid = 1 / 60
+    c.train.epochs = 10

@@ -1,0 +1,45 @@
+"""Contractive autoencoder (Rifai et al., ICML 2011): tied sigmoid units and the squared norm of the encoder's Jacobian.
+
+python -m aejax.main --config=configs/contractive.py
+"""
+
+from configs.base import base, preset
+
+
+def get_config(name: str | None = None):
+    c = base()
+    c.name = "contractive"
+    c.encoder.activation = "sigmoid"
+    c.decoder.name = "tied"
+    c.code.size = 500
+    c.code.activation = "sigmoid"
+    c.loss.contractive = 1.0
+    c.optim.schedule = "cosine"
+    c.train.batch_size = 100
+    c.train.epochs = 50
+    return preset(c, name, {"tiny": _tiny, "mnist": _mnist, "second_order": _second_order, "deep": _deep})
+
+
+def _tiny(c):
+    c.data.name = "digits"
+    c.code.size = 32
+    c.train.epochs = 2
+
+
+def _mnist(c):
+    c.data.name = "mnist"
+    c.data.valid = 1 / 12
+    c.code.size = 1000
+
+
+def _second_order(c):
+    c.loss.contractive_change = 1.0
+    c.loss.noise = 0.1
+
+
+def _deep(c):
+    c.encoder.widths = (500,)
+    c.code.size = 100
+    c.loss.contractive = 0.0
+    c.loss.contractive_hutchinson = 1.0
+    c.decoder.activation = "sigmoid"

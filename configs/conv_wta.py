@@ -1,0 +1,50 @@
+"""Convolutional winner-take-all autoencoder (Makhzani & Frey, arXiv 1409.2752, section 4): one winner a map.
+
+python -m aejax.main --config=configs/conv_wta.py
+python -m aejax.main --config=configs/conv_wta.py:mnist
+"""
+
+from configs.base import base, preset
+
+
+def get_config(name: str | None = None):
+    c = base()
+    c.name = "conv_wta"
+    c.encoder.name = "allconv"
+    c.encoder.widths = (16, 16)
+    c.encoder.kernel = (5, 5)
+    c.encoder.factor = 1
+    c.decoder.name = "allconv"
+    c.decoder.kernel = (11, 11)
+    c.decoder.factor = 1
+    c.code.name = "spatial"
+    c.code.size = 16
+    c.code.rate = 0.2
+    c.loss.likelihood = "squared_error"
+    c.checkpoint.best = False
+    c.train.batch_size = 100
+    c.train.epochs = 20
+    return preset(c, name, {"tiny": _tiny, "mnist": _mnist, "maps128": _maps128})
+
+
+def _tiny(c):
+    c.data.name = "digits"
+    c.encoder.widths = (4,)
+    c.code.size = 4
+    c.encoder.kernel = (3, 3)
+    c.decoder.kernel = (5, 5)
+    c.train.epochs = 2
+
+
+def _mnist(c):
+    c.data.name = "mnist"
+    c.data.valid = 1 / 12
+    c.train.epochs = 5
+
+
+def _maps128(c):
+    c.data.name = "mnist"
+    c.data.valid = 1 / 12
+    c.encoder.widths = (128, 128)
+    c.code.size = 128
+    c.code.rate = 0.05

@@ -1,0 +1,51 @@
+"""Denoising autoencoder: the deep net, rebuilding the clean image from one with Gaussian noise, clipped to [0, 1].
+
+python -m aejax.main --config=configs/denoising.py
+python -m aejax.main --config=configs/denoising.py:fashion_mnist
+"""
+
+from configs.base import base, preset
+
+
+def get_config(name: str | None = None):
+    c = base()
+    c.name = "denoising"
+    c.encoder.widths = (128,)
+    c.decoder.widths = (128,)
+    c.corruption.name = "clipped_gaussian"
+    c.corruption.std = 0.2
+    c.optim.learning_rate = 2e-3
+    c.optim.schedule = "cosine"
+    c.optim.warmup = 0.1
+    c.train.batch_size = 32
+    c.train.epochs = 30
+    return preset(
+        c,
+        name,
+        {"tiny": _tiny, "fashion_mnist": _fashion_mnist, "masking": _masking, "salt_and_pepper": _salt_and_pepper},
+    )
+
+
+def _tiny(c):
+    c.data.name = "digits"
+    c.encoder.widths = c.decoder.widths = (32,)
+    c.code.size = 16
+    c.train.epochs = 2
+
+
+def _fashion_mnist(c):
+    c.data.name = "fashion_mnist"
+    c.data.valid = 1 / 60
+    c.train.epochs = 10
+
+
+def _masking(c):
+    c.corruption.name = "masking"
+    c.corruption.rate = 0.5
+    c.corruption.emphasis = 1.5
+    c.corruption.rest = 0.5
+
+
+def _salt_and_pepper(c):
+    c.corruption.name = "salt_and_pepper"
+    c.corruption.rate = 0.25

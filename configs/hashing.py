@@ -1,0 +1,40 @@
+"""Semantic hashing (Salakhutdinov & Hinton, 2009): 30 logistic units that noise drives to 0 or 1.
+
+python -m aejax.main --config=configs/hashing.py
+python -m aejax.main --config=configs/hashing.py:mnist
+"""
+
+from configs.base import base, preset
+
+
+def get_config(name: str | None = None):
+    c = base()
+    c.name = "hashing"
+    c.encoder.widths = (500, 250)
+    c.decoder.widths = (250, 500)
+    c.code.name = "hashing"
+    c.code.size = 30
+    c.code.std = 4.0
+    c.code.fixed = True
+    c.optim.schedule = "cosine"
+    c.train.batch_size = 100
+    c.train.epochs = 50
+    return preset(c, name, {"tiny": _tiny, "mnist": _mnist, "fresh": _fresh})
+
+
+def _tiny(c):
+    c.data.name = "digits"
+    c.encoder.widths = (32, 16)
+    c.decoder.widths = (16, 32)
+    c.code.size = 10
+    c.train.epochs = 2
+
+
+def _mnist(c):
+    c.data.name = "mnist"
+    c.data.valid = 1 / 12
+    c.train.epochs = 20
+
+
+def _fresh(c):
+    c.code.fixed = False

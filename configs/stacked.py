@@ -1,0 +1,39 @@
+"""Stacked denoising autoencoder (Vincent et al., JMLR 11, 2010): tied sigmoid layers, trained one after another.
+
+python -m aejax.main --config=configs/stacked.py
+python -m aejax.main --config=configs/stacked.py:mnist
+"""
+
+from configs.base import base, preset
+
+
+def get_config(name: str | None = None):
+    c = base()
+    c.name = "stacked"
+    c.encoder.widths = (500, 250)
+    c.encoder.activation = "sigmoid"
+    c.decoder.name = "tied"
+    c.decoder.activation = "sigmoid"
+    c.code.size = 100
+    c.code.activation = "sigmoid"
+    c.corruption.name = "masking"
+    c.corruption.rate = 0.25
+    c.greedy.epochs = 20
+    c.train.batch_size = 100
+    c.train.epochs = 30
+    return preset(c, name, {"tiny": _tiny, "mnist": _mnist})
+
+
+def _tiny(c):
+    c.data.name = "digits"
+    c.encoder.widths = (32, 16)
+    c.code.size = 8
+    c.greedy.epochs = 2
+    c.train.epochs = 2
+
+
+def _mnist(c):
+    c.data.name = "mnist"
+    c.data.valid = 1 / 12
+    c.encoder.widths = (1000, 1000)
+    c.code.size = 1000

@@ -1,0 +1,31 @@
+"""Autoencoder for text: counts of the most frequent words under a multinomial likelihood.
+
+python -m aejax.main --config=configs/text.py --config.data.name=text:PATH
+"""
+
+from configs.base import base, preset
+
+
+def get_config(name: str | None = None):
+    c = base()
+    c.name = "text"
+    c.data.name = "text:data/text"
+    c.encoder.widths = (250,)
+    c.decoder.widths = (250,)
+    c.code.size = 32
+    c.code.activation = "linear"
+    c.loss.likelihood = "multinomial"
+    c.train.batch_size = 32
+    c.train.epochs = 50
+    return preset(c, name, {"tiny": _tiny, "poisson": _poisson})
+
+
+def _tiny(c):
+    c.data.name = "digits"
+    c.encoder.widths = c.decoder.widths = (32,)
+    c.code.size = 8
+    c.train.epochs = 2
+
+
+def _poisson(c):
+    c.loss.likelihood = "poisson"

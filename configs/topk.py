@@ -1,0 +1,47 @@
+"""TopK sparse autoencoder (Gao et al., arXiv 2406.04093): a dictionary of unit-norm atoms, k for each example.
+
+python -m aejax.main --config=configs/topk.py
+"""
+
+from configs.base import base, preset
+
+
+def get_config(name: str | None = None):
+    c = base()
+    c.name = "topk"
+    c.decoder.name = "dictionary"
+    c.code.name = "top_k"
+    c.code.size = 4096
+    c.code.k = 32
+    c.code.dead_after = 36000
+    c.loss.likelihood = "squared_error"
+    c.loss.aux_k = 1 / 32
+    c.loss.aux_units = 256
+    c.train.batch_size = 100
+    c.train.epochs = 50
+    return preset(c, name, {"tiny": _tiny, "batch": _batch, "jump_relu": _jump_relu, "gated": _gated})
+
+
+def _tiny(c):
+    c.data.name = "digits"
+    c.code.size = 128
+    c.code.k = 8
+    c.loss.aux_units = 16
+    c.train.epochs = 2
+
+
+def _batch(c):
+    c.code.name = "batch_top_k"
+
+
+def _jump_relu(c):
+    c.code.name = "jump_relu"
+    c.loss.aux_k = 0.0
+    c.loss.l0 = 0.02
+
+
+def _gated(c):
+    c.code.name = "gated"
+    c.loss.aux_k = 0.0
+    c.loss.gate_l1 = 0.1
+    c.loss.gate_auxiliary = 1.0

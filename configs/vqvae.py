@@ -1,0 +1,36 @@
+"""Vector-quantised autoencoder (van den Oord et al., arXiv 1711.00937): maps of entries of a learned codebook.
+
+python -m aejax.main --config=configs/vqvae.py
+"""
+
+from configs.base import base, preset
+
+
+def get_config(name: str | None = None):
+    c = base()
+    c.name = "vqvae"
+    c.encoder.name = "allconv"
+    c.encoder.widths = (32,)
+    c.decoder.name = "allconv"
+    c.decoder.widths = (32,)
+    c.code.name = "vector_quantised"
+    c.code.size = 16
+    c.code.entries = 128
+    c.loss.commitment = 0.25
+    c.train.batch_size = 100
+    c.train.epochs = 30
+    return preset(c, name, {"tiny": _tiny, "fashion_mnist": _fashion_mnist})
+
+
+def _tiny(c):
+    c.data.name = "digits"
+    c.encoder.widths = c.decoder.widths = (8,)
+    c.code.size = 4
+    c.code.entries = 16
+    c.train.epochs = 2
+
+
+def _fashion_mnist(c):
+    c.data.name = "fashion_mnist"
+    c.data.valid = 1 / 60
+    c.train.epochs = 10
