@@ -153,7 +153,7 @@ class Autoencoder(nn.Module):
 
     def _corrupted(self, x, numbers: Mapping, key, train: bool) -> Corrupted:
         if not train:
-            return Corrupted(x, jnp.zeros_like(x))
+            return Corrupted(x, None)  # so nothing to emphasise
         example_keys = keys.per_example(key, x.shape[0])
         return self.corrupt(x, example_keys, **parts.matching(self.corrupt, numbers))
 
@@ -167,7 +167,7 @@ class Autoencoder(nn.Module):
         output = self.decoder(z.reshape(k * b, *z.shape[2:]), weight=tile(weight), **given)
         numbers = parts.matching(type(self.likelihood), arguments["loss"])
         c = self.config.corruption
-        if (c.emphasis, c.rest) != (1.0, 1.0):
+        if where is not None and (c.emphasis, c.rest) != (1.0, 1.0):
             corrupted, rest = arguments["corruption"]["emphasis"], arguments["corruption"]["rest"]
             numbers["emphasis"] = tile(rest + (corrupted - rest) * where.astype(x.dtype))
         return output[:b], self.likelihood(output, tile(x), **numbers).reshape(k, b)

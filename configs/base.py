@@ -29,7 +29,7 @@ def base() -> ConfigDict:
     c.data.valid = 0.1  # share of each class of train cut off as valid where the source has none
     c.data.split_seed = 0  # which examples those are; apart from seed, so that seeds share a test split
     c.data.labels = 0  # keep only so many labelled training examples, as equal a number a class as can be; 0: all
-    c.data.whiten = "none"  # a function of aejax/data/whitening.py: none, standard, contrast, zca
+    c.data.whiten = "none"  # a function of aejax/data/whitening.py: none, centred, standard, contrast, zca
     c.data.zca_epsilon = 0.1  # added to the eigenvalues of the covariance
     c.data.binarise = "none"  # a function of aejax/data/binarisation.py: none, threshold, fixed, dynamic
     c.data.rate = 8000  # audio: samples a second that recordings are brought to

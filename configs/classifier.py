@@ -1,9 +1,12 @@
-"""Classifier made of an encoder, with few labels: from scratch, or from an autoencoder's weights, frozen or fine-tuned.
+"""Classifier made of an encoder, where labels are few: from scratch, or from the weights of a winner-take-all.
 
-    python -m aejax.main --config=configs/classifier.py
-    python -m aejax.main --config=configs/deep.py && \
-    python -m aejax.main --config=configs/classifier.py:fine_tuned && \
-    python -m aejax.main --config=configs/classifier.py:frozen
+    python -m aejax.main --config=configs/classifier.py                # 100 labels, from scratch
+    python -m aejax.main --config=configs/wta.py                       # 3,600 digits without labels, then
+    python -m aejax.main --config=configs/classifier.py:frozen         # its code as it is, and a head
+    python -m aejax.main --config=configs/classifier.py:fine_tuned     # the code learns on, at a tenth of the rate
+
+The head reads the code of 1000 units. With ``classifier.on=hidden`` it stands in place of the encoder's last layer
+instead, as in ``:hidden``, from scratch or from ``--config.start.workdir=runs/deep``.
 """
 
 from configs.base import base, preset
@@ -14,27 +17,34 @@ def get_config(name: str | None = None):
     c.name = "classifier"
     c.model = "classifier"
     c.data.labels = 100
-    c.encoder.widths = (128,)
+    c.code.size = 1000
+    c.classifier.on = "code"
+    c.checkpoint.best = False
     c.train.batch_size = 20
     c.train.epochs = 100
-    c.checkpoint.best = False
-    return preset(c, name, {"tiny": _tiny, "fine_tuned": _fine_tuned, "frozen": _frozen})
+    return preset(c, name, {"tiny": _tiny, "fine_tuned": _fine_tuned, "frozen": _frozen, "hidden": _hidden})
 
 
 def _tiny(c):
     c.data.name = "digits"
     c.data.labels = 0
-    c.encoder.widths = (32,)
+    c.code.size = 32
     c.train.epochs = 2
 
 
 def _fine_tuned(c):
-    c.start.workdir = "runs/deep"
+    c.start.workdir = "runs/wta"
     c.start.parts = ("encoder",)
     c.optim.encoder_rate = 0.1
 
 
 def _frozen(c):
-    c.start.workdir = "runs/deep"
+    c.start.workdir = "runs/wta"
     c.start.parts = ("encoder",)
     c.optim.freeze = ("encoder",)
+
+
+def _hidden(c):
+    c.classifier.on = "hidden"
+    c.encoder.widths = (128,)
+    c.code.size = 32

@@ -13,10 +13,11 @@ def get_config(name: str | None = None):
     c.decoder.name = "tied"
     c.code.size = 500
     c.code.activation = "sigmoid"
-    c.loss.contractive = 1.0
+    c.loss.contractive = 0.6
+    c.optim.learning_rate = 3e-3
     c.optim.schedule = "cosine"
     c.train.batch_size = 100
-    c.train.epochs = 50
+    c.train.epochs = 100
     return preset(c, name, {"tiny": _tiny, "mnist": _mnist, "second_order": _second_order, "deep": _deep})
 
 

@@ -9,13 +9,14 @@ from configs.base import base, preset
 def get_config(name: str | None = None):
     c = base()
     c.name = "topk"
+    c.data.whiten = "centred"
     c.decoder.name = "dictionary"
     c.code.name = "top_k"
-    c.code.size = 4096
+    c.code.size = 2048
     c.code.k = 32
     c.code.dead_after = 36000
     c.loss.likelihood = "squared_error"
-    c.loss.aux_k = 1 / 32
+    c.loss.aux_k = 1 / 8
     c.loss.aux_units = 256
     c.train.batch_size = 100
     c.train.epochs = 50

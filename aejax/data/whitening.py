@@ -23,6 +23,16 @@ def none(images: np.ndarray, scale: float) -> Statistics:
     return {}
 
 
+def centred(images: np.ndarray, scale: float) -> Statistics:
+    """``x − mean`` with a mean for each pixel: what a sparse autoencoder's pre-bias starts from.
+
+    Returns:
+      ``mean`` [h, w, c].
+    """
+    total = sum(x.sum(axis=0, dtype=np.float64) for x in _blocks(images, scale))
+    return {"mean": _float32(total / len(images)).reshape(images.shape[1:])}
+
+
 def standard(images: np.ndarray, scale: float) -> Statistics:
     """``(x − mean) / std`` with a mean and standard deviation for each channel, over all pixels of all images.
 
