@@ -119,6 +119,11 @@ def check(config: Mapping) -> None:
     greedy.check(config)
 
 
+# section -> the key that decides which of its keys are read
+CHOICES = {s: f"{s}.name" for s in ("encoder", "decoder", "code", "corruption", "optim")}
+CHOICES |= {"loss": "loss.likelihood", "classifier": "model", "start": "start.workdir", "greedy": "greedy.epochs"}
+
+
 def check_overrides(config: Mapping, keys: Iterable[str]) -> None:
     """Refuse keys set by hand that the chosen parts do not read, rather than ignore them.
 
@@ -128,11 +133,13 @@ def check_overrides(config: Mapping, keys: Iterable[str]) -> None:
     read = schema.keys_read(config) | optim.keys_read(config)
     for key in keys:
         section, _, name = key.partition(".")
-        if section in ("encoder", "decoder", "code", "corruption", "loss", "optim") and key not in read:
+        if section in CHOICES and key not in read:
             here = sorted(k for k in read if k.startswith(f"{section}.") and k.partition(".")[2] in config[section])
-            chosen = "loss.likelihood" if section == "loss" else f"{section}.name"
-            value = config[section][chosen.partition(".")[2]]
-            raise UserError(f"config.{key} is not read with config.{chosen}={value!r}; accepted: {', '.join(here)}")
+            chosen = CHOICES[section] if here else "model"
+            outer, _, inner = chosen.partition(".")
+            value = config[outer][inner] if inner else config[outer]
+            told = f"config.{key} is not read with config.{chosen}={value!r}"
+            raise UserError(f"{told}; accepted: {', '.join(here) or f'leave config.{section} as it is'}")
 
 
 def check_data(config: Mapping, dataset: Dataset) -> None:

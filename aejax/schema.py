@@ -106,6 +106,11 @@ def keys_read(config: Mapping) -> set[str]:
     for section in ("encoder", "decoder"):
         if config[section]["kernel_init"] not in nets.KERNEL_INITS_WITH_STD:
             read[section] = read[section] - {"init_std"}
+    if config["model"] == "classifier":
+        del read["decoder"], read["loss"]
+        read["classifier"] = {"on"}
+    read["start"] = {"workdir", "parts"} if config["start"]["workdir"] else {"workdir"}
+    read["greedy"] = {"epochs", "likelihood"} if config["greedy"]["epochs"] else {"epochs"}
     return {f"{section}.{key}" for section, names in read.items() for key in {"name"} | names}
 
 

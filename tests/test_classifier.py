@@ -11,7 +11,10 @@ from aejax import start, train
 from aejax.errors import UserError
 from tests import configurations
 
-SMALL = {"classifier.on": "hidden", "train.batch_size": 20, "encoder.widths": (16,), "train.epochs": 1, "optim.learning_rate": 5e-3}
+SMALL = {
+    **{"classifier.on": "hidden", "encoder.widths": (16,)},
+    **{"train.batch_size": 20, "train.epochs": 1, "optim.learning_rate": 5e-3},
+}
 
 
 @pytest.fixture(scope="module")

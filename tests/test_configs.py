@@ -114,7 +114,7 @@ def test_a_config_sets_only_what_its_parts_read(name):
     from configs.base import base
 
     default = base()
-    for section in ("encoder", "decoder", "code", "corruption", "loss", "optim"):
+    for section in ("encoder", "decoder", "code", "corruption", "loss", "optim", "classifier", "start", "greedy"):
         changed = [f"{section}.{k}" for k in config[section] if config[section][k] != default[section][k]]
         checks.check_overrides(config, changed)
 

@@ -134,3 +134,20 @@ def test_keys_of_a_penalty_are_read_only_with_it():
     read = schema.keys_read(config)
     assert "loss.sparsity" in read and "loss.noise" not in read and "loss.kl" not in read
     assert "loss.kl" in schema.keys_read(configurations.load("shallow", {"code.name": "variational"}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "key", "message"),
+    [
+        ({}, "classifier.on", "classifier.on is not read with config.model='autoencoder'"),
+        ({"model": "classifier"}, "decoder.widths", "decoder.widths is not read with config.model='classifier'"),
+        ({"model": "classifier"}, "loss.l1", "loss.l1 is not read with config.model='classifier'"),
+        ({}, "start.parts", "start.parts is not read with config.start.workdir=''"),
+        ({}, "greedy.likelihood", "greedy.likelihood is not read with config.greedy.epochs=0"),
+        ({}, "code.k", "code.k is not read with config.code.name='deterministic'"),
+        ({}, "encoder.kernel", "encoder.kernel is not read with config.encoder.name='mlp'"),
+    ],
+)
+def test_a_key_that_nothing_reads_is_refused(changes, key, message):
+    with pytest.raises(UserError, match=message):
+        checks.check_overrides(configurations.load("shallow", changes), [key])
