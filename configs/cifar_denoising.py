@@ -1,6 +1,13 @@
 """Convolutional denoising autoencoder for colour images.
 
-python -m aejax.main --config=configs/cifar_denoising.py
+Gaussian noise of standard deviation 0.1, clipped. ``:zca`` trains on images whose contrast is normalised and whose
+pixels are whitened; both are undone for pictures.
+
+    python -m aejax.main --config=configs/cifar_denoising.py       # 45,000 images, 20 epochs
+    python -m aejax.main --config=configs/cifar_denoising.py:zca
+    python -m aejax.main --config=configs/cifar_denoising.py --config.data.name=folder:PATH   # your own, of one size
+
+Needs the archive of CIFAR-10 (fetched on first use), or your own images.
 """
 
 from configs.base import base, preset

