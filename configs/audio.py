@@ -2,11 +2,11 @@
 
 PATH is a folder of WAV files, a folder a class, or an archive of one. ``:frames`` reads the raw samples instead.
 
-    python -m aejax.main --config=configs/audio.py --config.data.name=audio:PATH          # 100 epochs: 24 s on two cores
+    python -m aejax.main --config=configs/audio.py --config.data.name=audio:PATH          # 100 epochs: 24 s
     python -m aejax.main --config=configs/audio.py:frames --config.data.name=audio:PATH   # 30 epochs
 
-On 1,000 spoken digits (of the Free Spoken Digit Dataset, 720 for training) at seed 0: squared error 5.0 a recording on
-test, .0016 a value of [0, 1].
+On 1,000 spoken digits (of the Free Spoken Digit Dataset, 720 for training) at seed 0: squared error 5.0 a recording
+on test, .0016 a value of [0, 1].
 """
 
 from configs.base import base, preset

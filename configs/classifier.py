@@ -6,8 +6,9 @@
     python -m aejax.main --config=configs/classifier.py:fine_tuned     # the code learns on, at a tenth of the rate
 
 Test error (``error`` in metrics.jsonl) at seed 0: 24.7 % from scratch, 18.3 % frozen, 19.5 % fine-tuned; the curve on
-valid is drawn by ``python -m aejax.analysis.losses``. The head reads the code of 1000 units. With ``classifier.on=hidden`` it
-stands in place of the encoder's last layer instead, as in ``:hidden``; ``start.workdir`` names the run to start from.
+valid is drawn by ``python -m aejax.analysis.losses``. The head reads the code of 1000 units. With
+``classifier.on=hidden`` it stands in place of the encoder's last layer instead, as in ``:hidden``; ``start.workdir``
+names the run to start from.
 """
 
 from configs.base import base, preset

@@ -6,7 +6,7 @@ shares k out over the batch, ``:jump_relu`` and ``:gated`` learn thresholds inst
 
     python -m aejax.main --config=configs/topk.py   # 3,600 digits, 50 epochs: about 50 s on two cores
     python -m aejax.main --config=configs/topk.py --workdir=runs/topk_without \\
-        --config.loss.aux_k=0.0 --config.decoder.name=mlp [--config.data.whiten=none]
+        --config.loss.aux_k=0.0 --config.decoder.name=mlp
 
 Share of the units that stay silent for a whole epoch (``dead_share`` in metrics.jsonl, train) at seed 0: 0.0 %, against
 27.8 % without the two remedies. Squared error an image on the test digits: 10.5 against 9.7.

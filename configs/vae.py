@@ -1,16 +1,16 @@
 """Variational autoencoder (Kingma & Welling, arXiv 1312.6114), on binarised images.
 
 The encoder gives a mean and a log standard deviation for each of 20 code units; the code is drawn from that Gaussian,
-``z = mean + n exp(log_std)``, so that gradients reach both. The loss, the negative evidence lower bound, has two terms in
-nats an image: ``reconstruction``, how badly the drawn code explains the image, and ``kl``, how far the Gaussian lies from
-the prior N(0, I), from which new codes can be drawn once both are close.
+``z = mean + n exp(log_std)``, so that gradients reach both. The loss, the negative evidence lower bound, has two
+terms in nats an image: ``reconstruction``, how badly the drawn code explains the image, and ``kl``, how far the
+Gaussian lies from the prior N(0, I), from which new codes can be drawn once both are close.
 
     python -m aejax.main --config=configs/vae.py          # 3,600 digits, 100 epochs: 26 s on two cores
     python -m aejax.main --config=configs/vae.py:mnist    # 55,000 digits, 10 epochs, as Flax's example: 26 s
 
-Negative bound on test at seed 0: 108.3 nats, and 102.2 on the whole of MNIST (Flax's example: about 104). ``:plane`` has
-a code of two, ``:beta`` weighs the divergence 4, after a warm-up, ``:free_bits`` spares half a nat a unit, ``:tcvae`` weighs the
-total correlation among units 6.
+Negative bound on test at seed 0: 108.3 nats, and 102.2 on the whole of MNIST (Flax's example: about 104). ``:plane``
+has a code of two, ``:beta`` weighs the divergence 4, after a warm-up, ``:free_bits`` spares half a nat a unit,
+``:tcvae`` weighs the total correlation among units 6.
 """
 
 from configs.base import base, preset

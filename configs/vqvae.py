@@ -1,7 +1,7 @@
 """Vector-quantised autoencoder (van den Oord et al., arXiv 1711.00937): maps of entries of a learned codebook.
 
-28-14-7 by strides; each of the 49 places holds one of 128 vectors of 16 numbers. The codebook is a moving average of what
-is assigned to its entries, and entries that go out of use restart at codes of the batch.
+28-14-7 by strides; each of the 49 places holds one of 128 vectors of 16 numbers. The codebook is a moving average of
+what is assigned to its entries, and entries that go out of use restart at codes of the batch.
 
     python -m aejax.main --config=configs/vqvae.py                 # 3,600 digits, 30 epochs: 21 s on two cores
     python -m aejax.main --config=configs/vqvae.py:fashion_mnist   # 59,000 images, 10 epochs

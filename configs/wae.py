@@ -1,7 +1,8 @@
 """Wasserstein autoencoder (Tolstikhin et al., arXiv 1711.01558): codes that in sum are spread like the prior.
 
 The codes of a batch are compared with as many draws from N(0, I) by their maximum mean discrepancy, under inverse
-multiquadratics (or Gaussian kernels: ``:rbf``). ``:infovae`` does so with a variational code and little of its divergence.
+multiquadratics (or Gaussian kernels: ``:rbf``). ``:infovae`` does so with a variational code and little of its
+divergence.
 
     python -m aejax.main --config=configs/wae.py   # 3,600 digits, 50 epochs: 12 s on two cores
 
