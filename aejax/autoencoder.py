@@ -58,10 +58,16 @@ class Autoencoder(nn.Module):
 
     # -- without noise
 
-    def encode(self, x: jax.Array) -> jax.Array:
-        """Prepared images [b, h, w, c] -> codes: no corruption, no sparsity mask, no noise."""
+    def encode(self, x: jax.Array, numbers: Mapping | None = None) -> jax.Array:
+        """Prepared images [b, h, w, c] -> codes: no corruption, no mask over the batch, no noise.
+
+        Args:
+          x: [b, h, w, c].
+          numbers: of the section ``code``; the config's unless given.
+        """
         given = {"weight": jnp.ones(x.shape[0]), "key": None, "train": False}
-        return self._code(self.encoder(x), {**self.config.code, "identity": image_identity(x)}, **given).z
+        numbers = {**(self.config.code if numbers is None else numbers), "identity": image_identity(x)}
+        return self._code(self.encoder(x), numbers, **given).z
 
     def output(self, z: jax.Array) -> jax.Array:
         """Codes -> what the likelihood reads [b, h, w, c]."""
@@ -91,10 +97,17 @@ class Autoencoder(nn.Module):
         numbers = parts.matching(type(self.likelihood).sample, self.config.loss)
         return self.likelihood.sample(self.output(z), key, **numbers)
 
-    def code_sample(self, x: jax.Array, key: jax.Array) -> jax.Array:
-        """Prepared images [b, h, w, c] -> codes with their noise, or drawn from the posterior (the first sample)."""
+    def code_sample(self, x: jax.Array, key: jax.Array, identity: jax.Array | None = None) -> jax.Array:
+        """Prepared images [b, h, w, c] -> codes with their noise, or drawn from the posterior (the first sample).
+
+        Args:
+          x: [b, h, w, c].
+          key: of the noise.
+          identity: [b] uint32, which example each is; a hash of x unless given.
+        """
+        identity = image_identity(x) if identity is None else identity
         given = {"weight": jnp.ones(x.shape[0]), "key": key, "train": True}
-        coded = self._code(self.encoder(x), {**self.config.code, "identity": image_identity(x)}, **given)
+        coded = self._code(self.encoder(x), {**self.config.code, "identity": identity}, **given)
         return coded.z[0] if hasattr(self.code, "bound") else coded.z
 
     def __call__(
@@ -144,7 +157,7 @@ class Autoencoder(nn.Module):
             "x": x, "noisy": noisy, "h": h, "z": z[0], "output": output, "weight": weight, "progress": progress,
             "key": keys.named(key, "penalties"), "examples": arguments["examples"], **coded.extras,
         }  # fmt: skip
-        added = self._penalties(context, arguments["loss"])
+        added = self._penalties(context, arguments)
         loss = (bound(losses) if bound else losses[0]) + sum(weights[name] * value for name, value in added.items())
         terms = jax.tree.map(lambda value: jnp.mean(value, axis=0), {"reconstruction": reconstruction, **reported})
         return Output(z[0], loss, {**terms, **added}, coded.figures)
@@ -172,18 +185,22 @@ class Autoencoder(nn.Module):
             numbers["emphasis"] = tile(rest + (corrupted - rest) * where.astype(x.dtype))
         return output[:b], self.likelihood(output, tile(x), **numbers).reshape(k, b)
 
-    def _penalties(self, context: Mapping, numbers: Mapping) -> dict[str, jax.Array]:
-        """The penalties that the config gives a weight: [b] by name, unweighted."""
+    def _penalties(self, context: Mapping, arguments: Arguments) -> dict[str, jax.Array]:
+        """The penalties that the config gives a weight: [b] by name, unweighted.
+
+        Running statistics and the like are constants to them.
+        """
         names = schema.penalties(self.config.loss)
         if not names:
             return {}
         model, variables = self.unbind()
         frozen = jax.lax.stop_gradient(variables)
+        variables = {**frozen, "params": variables["params"]}
         known = {
             **{name: self.config.loss[name] for name in self.config.loss},
-            **numbers,
+            **arguments["loss"],
             **context,
-            "encode": lambda x: model.apply(variables, x, method="encode"),
+            "encode": lambda x: model.apply(variables, x, arguments["code"], method="encode"),
             "decode": lambda z: model.apply(variables, z, method="output"),
             "decode_linear": lambda z: model.apply(variables, z, method="linear"),
             "frozen_decode": lambda z: model.apply(frozen, z, method="output"),

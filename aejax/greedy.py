@@ -34,6 +34,16 @@ def check(config: Mapping) -> None:
             "config.greedy.epochs needs a decoder that mirrors the encoder; accepted: decoder.name='tied', or 'mlp' "
             f"with decoder.widths={widths[::-1]}"
         )
+    if config["encoder"]["norm"] != "none" or decoder["name"] == "mlp" and decoder["norm"] != "none":
+        raise UserError(
+            "config.greedy.epochs stacks plain layers; accepted: encoder.norm='none' and decoder.norm='none'"
+        )
+    act = decoder["activation"]
+    if widths and config["greedy"]["likelihood"] == "bernoulli" and act != "sigmoid":
+        raise UserError(
+            f"config.greedy.likelihood='bernoulli' ends a layer in sigmoids, which decoder.activation={act!r} does not; "
+            "accepted: decoder.activation='sigmoid', or greedy.likelihood='squared_error'"
+        )
     if config["code"]["name"] != "deterministic":
         raise UserError("config.greedy.epochs needs code.name='deterministic'; accepted: that, or greedy.epochs=0")
 
@@ -49,6 +59,7 @@ def layers(config: FrozenConfigDict, workdir: Path) -> list[tuple[Path, FrozenCo
         c.code.size = size
         c.code.activation = config.code.activation if number == len(sizes) else config.encoder.activation
         c.train.epochs, c.greedy.epochs = config.greedy.epochs, 0
+        c.start.workdir = ""
         if number > 1:
             c.data.name = f"codes:{runs[-1][0]}"
             c.data.whiten = c.data.binarise = "none"

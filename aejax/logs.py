@@ -43,13 +43,12 @@ def _append(path: Path, values: Mapping[str, Any]) -> None:
 class Metrics:
     """metrics.jsonl and the event files. A line is ``{"step", "epoch", "split", figures …}`` and no clock reading.
 
-    Resuming at a step drops the lines after it, and a line of test, since only a finished run has one: they will be
-    written again, the same.
+    Resuming at a step drops the lines after it, and the step's own line of test: they will be written again, the same.
     """
 
     def __init__(self, workdir: Path, step: int, tensorboard: bool):
         self.path = workdir / METRICS
-        kept = [line for line in files.read_lines(self.path) if line["step"] <= step and line["split"] != "test"]
+        kept = [line for line in files.read_lines(self.path) if line["step"] < step + (line["split"] != "test")]
         files.write_text(self.path, "".join(json.dumps(line) + "\n" for line in kept))
         self._events = _event_writer(workdir / "tensorboard", step) if tensorboard else None
 

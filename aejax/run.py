@@ -12,6 +12,7 @@ from aejax import checkpoint, data, devices, inputs, keys, workdirs
 from aejax import model as models
 from aejax.checkpoint import Checkpoints
 from aejax.data import Dataset, transforms
+from aejax.data.identity import identity
 from aejax.errors import UserError
 
 ROWS = 1000  # images or codes to a call
@@ -46,7 +47,7 @@ class Run:
         self._reconstruct = jax.jit(lambda v, p, x: model.apply(v, ready(p, x), method="reconstruct"))
         self._classify = jax.jit(lambda v, p, x: model.apply(v, ready(p, x), method="classify"))
         self._draw = jax.jit(lambda v, p, z, key: model.apply(v, z, key, method="draw"))
-        self._sample = jax.jit(lambda v, p, x, key: model.apply(v, ready(p, x), key, method="code_sample"))
+        self._sample = jax.jit(lambda v, p, x, key: model.apply(v, ready(p, x), key, identity(x), method="code_sample"))
         image = jax.ShapeDtypeStruct((1, *model.shape), np.float32)
         self.code_shape = jax.eval_shape(lambda v, x: model.apply(v, x, method="encode"), variables, image).shape[1:]
 

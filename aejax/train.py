@@ -108,6 +108,8 @@ def loop(trainer: Trainer, workdir: Path, checkpoints: Checkpoints, began: float
         with Signals() as signals:
             if trainer.step == 0:
                 pictures.draw(0)
+            elif curve_of_test(trainer):
+                test(trainer, metrics)  # its line was dropped on resuming at this very step
             while trainer.step < trainer.total and not signals.received and not trainer.patience_is_out():
                 now = time.monotonic()
                 s = source.at(trainer.step)
@@ -159,16 +161,31 @@ def end_epoch(trainer: Trainer, metrics: logs.Metrics, progress: logs.Progress, 
         metrics.write(trainer.step, epoch, "valid", valid)
         trainer.note_valid(valid["loss"])
         shown["valid"] = valid["loss"]
+    if curve_of_test(trainer):
+        test(trainer, metrics)
     progress.epoch_end(trainer.step, shown)
     pictures.draw(epoch)
 
 
 def finish(trainer: Trainer, metrics: logs.Metrics) -> None:
-    """Evaluate test, once, with the last weights."""
+    """Evaluate test with the last weights."""
+    if trainer.tested != trainer.step:
+        test(trainer, metrics)
+    trainer.meta["finished"] = True
+
+
+def test(trainer: Trainer, metrics: logs.Metrics) -> None:
+    """Write the line of test, where there is one."""
     if len(trainer.dataset.test):
         epoch = trainer.step // trainer.steps_per_epoch
         metrics.write(trainer.step, epoch, "test", trainer.split_figures(trainer.dataset.test))
-    trainer.meta["finished"] = True
+    trainer.tested = trainer.step
+
+
+def curve_of_test(trainer: Trainer) -> bool:
+    """Whether this step, the end of an epoch, is one of those that ``eval.test`` evaluates test after."""
+    epoch, rest = divmod(trainer.step, trainer.steps_per_epoch)
+    return trainer.config.eval.test and epoch > 0 and rest == 0 and epoch % trainer.config.eval.epochs == 0
 
 
 def refuse_non_finite(trainer: Trainer, checkpoints: Checkpoints) -> None:

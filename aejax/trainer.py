@@ -53,6 +53,7 @@ class Trainer:
             "finished": False,
         }
         self.best: Any = None
+        self.tested = -1  # the step of the last line of test
 
     # -- starting and saving
 

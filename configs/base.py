@@ -98,7 +98,7 @@ def base() -> ConfigDict:
     c.corruption.low = 0.0  # clipped_gaussian: clip to [low, high]; salt_and_pepper: set to low or high (argument)
     c.corruption.high = 1.0  # (argument)
     c.corruption.emphasis = 1.0  # weight in the loss of the corrupted pixels, Vincent's alpha (argument)
-    c.corruption.rest = 1.0  # weight of the others, his beta (argument)
+    c.corruption.rest = 1.0  # weight of the others, his beta (argument; whether both are 1 is not)
 
     c.loss = ConfigDict()
     c.loss.likelihood = "bernoulli"  # a module of aejax/losses.py: squared_error, gaussian, poisson, multinomial, ...
@@ -146,14 +146,14 @@ def base() -> ConfigDict:
     c.optim.factor = 0.1  # step: by this
 
     c.optim.freeze = ()  # parts that do not learn: encoder, decoder, ..., or a layer such as encoder/layers_0
-    c.optim.encoder_rate = 1.0  # the encoder's rate over that of the rest (argument)
+    c.optim.encoder_rate = 1.0  # the encoder's rate over that of the rest (argument; whether it is 1 is not)
 
     c.classifier = ConfigDict()
     c.classifier.on = "hidden"  # what the head reads: the encoder's last hidden layer, or its code
 
     c.start = ConfigDict()
     c.start.workdir = ""  # a run whose weights this one starts from
-    c.start.parts = ("encoder", "decoder")  # which; layers that both runs have, by name and shape
+    c.start.parts = ("encoder", "code", "decoder", "likelihood")  # which; layers that both runs have, by name and shape
 
     c.greedy = ConfigDict()
     c.greedy.epochs = 0  # train a stack layer by layer first, each for so many epochs; 0: at once
@@ -167,6 +167,7 @@ def base() -> ConfigDict:
 
     c.eval = ConfigDict()
     c.eval.epochs = 1  # evaluate valid after every so many epochs
+    c.eval.test = False  # test too, for its curve; no choice is ever made on it. Else once, at the end
     c.eval.batch_size = 1000  # examples a step of an evaluation
 
     c.log = ConfigDict()

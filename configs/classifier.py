@@ -21,6 +21,7 @@ def get_config(name: str | None = None):
     c.data.labels = 100
     c.code.size = 1000
     c.classifier.on = "code"
+    c.eval.test = True
     c.checkpoint.best = False
     c.train.batch_size = 20
     c.train.epochs = 100
@@ -36,13 +37,13 @@ def _tiny(c):
 
 def _fine_tuned(c):
     c.start.workdir = "runs/wta"
-    c.start.parts = ("encoder",)
+    c.start.parts = ("encoder", "code")
     c.optim.encoder_rate = 0.1
 
 
 def _frozen(c):
     c.start.workdir = "runs/wta"
-    c.start.parts = ("encoder",)
+    c.start.parts = ("encoder", "code")
     c.optim.freeze = ("encoder",)
 
 

@@ -28,7 +28,7 @@ class Silence(nn.Module):
     def __call__(self, z: jax.Array, weight: jax.Array, dead_after: jax.Array, train: bool) -> jax.Array:
         """Which units [size] are dead, silent for ``dead_after`` examples or more, once the codes z are counted."""
         silent = self.variable("silence", "silent", jnp.zeros, (self.size,), jnp.int32)
-        if train and not self.is_initializing():
+        if train and not self.is_initializing() and self.is_mutable_collection("silence"):
             real = weight > 0
             active = jnp.any((z != 0) & _beside(real, z), axis=tuple(range(z.ndim - 1)))
             silent.value = jnp.where(active, 0, jnp.minimum(silent.value, LONGEST) + jnp.sum(real))
@@ -106,7 +106,7 @@ class BatchTopK(nn.Module):
         z = jax.nn.relu(h)
         if train:
             kept = batch_largest(z, k, weight)
-            if not self.is_initializing():
+            if not self.is_initializing() and self.is_mutable_collection("threshold"):
                 smallest = jnp.min(jnp.where(kept, jax.lax.stop_gradient(z), jnp.inf))
                 rate = jnp.where(jnp.isfinite(smallest), 1 - decay, 0.0)  # a batch without an activation says nothing
                 total.value += rate * (jnp.where(rate > 0, smallest, 0.0) - total.value)
