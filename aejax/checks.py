@@ -15,6 +15,8 @@ _decay = (lambda v: 0 <= v < 1, "a number in [0, 1)")
 _pair = lambda v: len(v) == 2 and all(isinstance(n, int) and n > 0 for n in v)  # noqa: E731
 _widths = (lambda v: all(isinstance(n, int) and n > 0 for n in v), "whole numbers above 0, such as (500, 250)")
 
+PARTS = {"encoder", "code", "decoder", "likelihood"}
+
 RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "seed": (lambda v: 0 <= v < 2**32, "a whole number in [0, 2^32)"),
     "data.size": _not_negative,
@@ -74,6 +76,7 @@ RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "optim.factor": _positive,
     "optim.encoder_rate": _not_negative,
     "greedy.epochs": _not_negative,
+    "start.parts": (lambda v: {p.split("/")[0] for p in v} <= PARTS, "encoder, code, decoder, likelihood, or below"),
     "train.batch_size": _positive,
     "train.epochs": _positive,
     "train.steps_per_call": _not_negative,
@@ -117,6 +120,12 @@ def check(config: Mapping) -> None:
     schema.keys_read(config)
     schema.check(config)
     greedy.check(config)
+    size, k = config["code"]["size"], config["code"]["k"]
+    if "code.k" in schema.keys_read(config) and k > size and config["encoder"]["name"] != "allconv":
+        raise UserError(f"config.code.k={k} of code.size={size} units; accepted: 1 to {size}")
+    low, high = config["corruption"]["low"], config["corruption"]["high"]
+    if not low < high:
+        raise UserError(f"config.corruption.low={low} is not below corruption.high={high}; accepted: a smaller one")
 
 
 # section -> the key that decides which of its keys are read
@@ -166,6 +175,11 @@ def _check_range(config: Mapping, dataset: Dataset) -> None:
     found = f"data.whiten={values['whiten']!r} gives any" if whitened else f"not [{low:.4g}, {high:.4g}]"
     if values["binarise"] != "none" and (whitened or low < 0 or high > 1):
         raise UserError(f"config.data.binarise={values['binarise']!r} needs pixels in [0, 1], {found}; accepted: none")
+    if whitened and config["corruption"]["name"] == "clipped_gaussian":
+        raise UserError(
+            f"config.corruption.name='clipped_gaussian' clips what data.whiten={values['whiten']!r} spreads over any "
+            "value; accepted: gaussian, or data.whiten='none'"
+        )
     least, most = UNIT.get(loss, (-math.inf, math.inf))
     if config["model"] == "autoencoder" and (low < least or high > most or whitened and least == 0):
         need = "pixels in [0, 1]" if most == 1 else "counts, 0 or more"

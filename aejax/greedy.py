@@ -15,6 +15,7 @@ from typing import Any
 
 from ml_collections import ConfigDict, FrozenConfigDict
 
+from aejax import losses, parts
 from aejax.errors import UserError
 
 
@@ -38,10 +39,21 @@ def check(config: Mapping) -> None:
         raise UserError(
             "config.greedy.epochs stacks plain layers; accepted: encoder.norm='none' and decoder.norm='none'"
         )
+    if decoder["dropout"] and decoder["name"] == "mlp" or config["encoder"]["dropout"]:
+        raise UserError(
+            "config.greedy.epochs stacks plain layers; accepted: encoder.dropout=0.0 and decoder.dropout=0.0"
+        )
+    parts.find(parts.modules(losses), "greedy.likelihood", config["greedy"]["likelihood"])
+    hidden = config["encoder"]["activation"]
+    if widths and config["greedy"]["likelihood"] == "bernoulli" and hidden not in ("sigmoid", "hard_sigmoid"):
+        raise UserError(
+            f"config.greedy.likelihood='bernoulli' needs codes in [0, 1], which encoder.activation={hidden!r} does not "
+            "give; accepted: encoder.activation='sigmoid', or greedy.likelihood='squared_error'"
+        )
     act = decoder["activation"]
     if widths and config["greedy"]["likelihood"] == "bernoulli" and act != "sigmoid":
         raise UserError(
-            f"config.greedy.likelihood='bernoulli' ends a layer in sigmoids, which decoder.activation={act!r} does not; "
+            f"config.greedy.likelihood='bernoulli' ends a layer in sigmoids, not in decoder.activation={act!r}; "
             "accepted: decoder.activation='sigmoid', or greedy.likelihood='squared_error'"
         )
     if config["code"]["name"] != "deterministic":
@@ -59,9 +71,9 @@ def layers(config: FrozenConfigDict, workdir: Path) -> list[tuple[Path, FrozenCo
         c.code.size = size
         c.code.activation = config.code.activation if number == len(sizes) else config.encoder.activation
         c.train.epochs, c.greedy.epochs = config.greedy.epochs, 0
-        c.start.workdir = ""
+        c.start.workdir, c.optim.freeze = "", ()
         if number > 1:
-            c.data.name = f"codes:{runs[-1][0]}"
+            c.data.name = f"codes:{runs[-1][0].absolute()}"
             c.data.whiten = c.data.binarise = "none"
             c.data.labels = c.data.size = c.data.channels = 0
             c.loss.likelihood = config.greedy.likelihood

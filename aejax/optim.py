@@ -112,7 +112,7 @@ def check_frozen(config: Mapping, params: Any) -> None:
     for part in config["freeze"]:
         if not any(_under(path, (part,)) for path in paths):
             here = sorted({str(path[0].key) for path in paths})
-            raise UserError(f"config.optim.freeze={part!r} is no part of the model; accepted: {', '.join(here)}")
+            raise UserError(f"config.optim.freeze={part!r} is no part of the model; accepted: a tuple of {here}")
 
 
 def by_part(config: Mapping, arguments: Mapping, updates: Any) -> Any:

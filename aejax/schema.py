@@ -104,6 +104,8 @@ def keys_read(config: Mapping) -> set[str]:
         | {name for function in chosen for name in parts.parameters(function)},
     }
     for section in ("encoder", "decoder"):
+        if not hidden(config, section):
+            read[section] = read[section] - {"activation", "norm", "dropout"}
         if config[section]["kernel_init"] not in nets.KERNEL_INITS_WITH_STD:
             read[section] = read[section] - {"init_std"}
     if config["model"] == "classifier":
@@ -112,6 +114,14 @@ def keys_read(config: Mapping) -> set[str]:
     read["start"] = {"workdir", "parts"} if config["start"]["workdir"] else {"workdir"}
     read["greedy"] = {"epochs", "likelihood"} if config["greedy"]["epochs"] else {"epochs"}
     return {f"{section}.{key}" for section, names in read.items() for key in {"name"} | names}
+
+
+def hidden(config: Mapping, section: str) -> bool:
+    """Whether the encoder or decoder has a hidden layer, so that it reads what is done after one."""
+    name = config[section]["name"]
+    if name == "tied":
+        return bool(config["encoder"]["widths"])
+    return name not in ("mlp", "allconv") or bool(config[section]["widths"])
 
 
 def check(config: Mapping) -> None:
@@ -138,6 +148,7 @@ def check(config: Mapping) -> None:
                 f"config.loss.{name} needs a dictionary of atoms, which decoder.name={config['decoder']['name']!r} is "
                 f"not; accepted: loss.{name}=0.0, or decoder.name {' or '.join(accepted)}"
             )
+    _check_penalties(config, code)
     if config["model"] == "classifier":
         on, hidden = config["classifier"]["on"], hasattr(found["encoder"], "hidden")
         if on == "hidden" and not (hidden and any(config["encoder"][key] for key in ("widths", "dense"))):
@@ -146,7 +157,24 @@ def check(config: Mapping) -> None:
                 "accepted: encoder.widths, or classifier.on='code'"
             )
         return
-    jacobian = [name for name in penalties(config["loss"]) if name.startswith("contractive")]
+
+
+def _check_penalties(config: Mapping, code: type) -> None:
+    """Refuse penalties of a code or a likelihood that they are not for."""
+    loss, act = config["loss"], config["code"]["activation"]
+    if loss["kl_sparsity"] and "activation" in parts.fields(code) and act not in ("sigmoid", "hard_sigmoid"):
+        raise UserError(
+            f"config.loss.kl_sparsity needs units in [0, 1]; code.activation={act!r} is not held to that; "
+            "accepted: code.activation='sigmoid', or loss.kl_sparsity=0.0"
+        )
+    squared = ("squared_error", "gaussian", "learned_gaussian", "laplace")
+    for name in ("aux_k", "gate_auxiliary"):
+        if loss[name] and loss["likelihood"] not in squared:
+            raise UserError(
+                f"config.loss.{name} reconstructs a difference of pictures, which the output under loss.likelihood="
+                f"{loss['likelihood']!r} is not; accepted: {', '.join(squared)}"
+            )
+    jacobian = [name for name in penalties(loss) if name.startswith("contractive")]
     if jacobian and not getattr(code, "differentiable", True):
         raise UserError(
             f"config.loss.{jacobian[0]} needs a code with a derivative; code.name={config['code']['name']!r} rounds; "

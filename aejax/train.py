@@ -72,15 +72,16 @@ def run(config: FrozenConfigDict, workdir: Path | str) -> int:
     with workdirs.opened(Path(workdir), config) as folder:
         dataset = data.load(config.data)
         checks.check_data(config, dataset)
-        workdirs.write_config(folder, config)
         trainer = Trainer(config, dataset, mesh)
         checkpoints = Checkpoints(folder, config.checkpoint.keep)
         if not trainer.restore(checkpoints):
-            if config.greedy.epochs and (status := greedy.train(config, folder, run)):
-                return status
             trainer.init()
+            workdirs.write_config(folder, config)  # not before: a config that is refused leaves the folder free
             if config.greedy.epochs:
+                if status := greedy.train(config, folder, run):
+                    return status
                 trainer.take(greedy.assembled(config, folder, trainer.state.variables))
+        workdirs.write_config(folder, config)
         if trainer.meta["finished"]:
             print(f"{folder} is finished: {trainer.step} steps. To train anew, name another --workdir.")
             return 0

@@ -41,14 +41,14 @@ def base() -> ConfigDict:
     c.data.device_bytes = 2 * 1024**3  # a larger train split streams from the host in blocks
 
     c.encoder = ConfigDict()
-    c.encoder.name = "mlp"  # a class <Name>Encoder of aejax/nets.py
+    c.encoder.name = "mlp"  # a class <Name>Encoder of aejax/nets
     c.encoder.widths = ()  # units of the hidden layers below the code; of conv and allconv: filters of each layer
     c.encoder.activation = "relu"  # of the hidden layers: a function of jax.nn, or linear
     c.encoder.kernel_init = "glorot_uniform"  # an initialiser of jax.nn.initializers
     c.encoder.init_std = 0.01  # standard deviation, for kernel_init normal and truncated_normal
     c.encoder.bias_init = 0.0  # constant that every bias starts from
 
-    c.encoder.norm = "none"  # of the hidden layers: a function of aejax/nets/layers.py: none, batch, layer
+    c.encoder.norm = "none"  # of the hidden layers: none, batch, layer
     c.encoder.dropout = 0.0  # share of the hidden units dropped
     c.encoder.kernel = (3, 3)  # conv, allconv: height and width of the filters; (1, k) convolves sound
     c.encoder.factor = 2  # conv, allconv: by how much each layer shrinks height and width; 1 keeps them
@@ -57,7 +57,7 @@ def base() -> ConfigDict:
     c.encoder.map = ()  # allconv: height and width of the code's maps, at which shrinking stops; (): where it ends
 
     c.decoder = ConfigDict()
-    c.decoder.name = "mlp"  # a class <Name>Decoder of aejax/nets.py; tied is the encoder's adjoint
+    c.decoder.name = "mlp"  # a class <Name>Decoder of aejax/nets; tied is the encoder's adjoint
     c.decoder.widths = ()  # units of the hidden layers above the code
     c.decoder.activation = "relu"
     c.decoder.kernel_init = "glorot_uniform"
@@ -71,7 +71,7 @@ def base() -> ConfigDict:
     c.decoder.dense = ()  # conv: units of the dense layers between the code and the first maps
 
     c.code = ConfigDict()
-    c.code.name = "deterministic"  # a class of aejax/codes.py
+    c.code.name = "deterministic"  # a class of aejax/codes
     c.code.size = 32  # units of the code
     c.code.activation = "relu"  # of the code units
     c.code.rate = 0.05  # lifetime, spatial: share of the global batch that each unit keeps (argument)

@@ -16,7 +16,6 @@ from configs.base import base, preset
 def get_config(name: str | None = None):
     c = base()
     c.name = "contractive"
-    c.encoder.activation = "sigmoid"
     c.decoder.name = "tied"
     c.code.size = 500
     c.code.activation = "sigmoid"
@@ -46,6 +45,7 @@ def _second_order(c):
 
 
 def _deep(c):
+    c.encoder.activation = "sigmoid"
     c.encoder.widths = (500,)
     c.code.size = 100
     c.loss.contractive = 0.0

@@ -13,7 +13,6 @@ from configs.base import base, preset
 def get_config(name: str | None = None):
     c = base()
     c.name = "kl_sparse"
-    c.encoder.activation = "sigmoid"
     c.code.size = 200
     c.code.activation = "sigmoid"
     c.loss.likelihood = "squared_error"

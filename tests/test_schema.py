@@ -90,7 +90,8 @@ def test_every_penalty_goes_with_every_code_that_has_what_it_asks_for(code):
     goes = [name for name, f in PENALTIES.items() if parts.parameters(f) <= known | extras]
     goes = [name for name in goes if differentiable or not name.startswith("contractive")]
     assert {"l1", "l2", "weight_decay", "mmd_imq"} <= set(goes)
-    changes = {"code.name": code, "encoder.widths": (), **{f"loss.{name}": 0.5 for name in goes}}
+    changes = {"code.name": code, "code.activation": "sigmoid", "loss.likelihood": "squared_error"}
+    changes |= {f"loss.{name}": 0.5 for name in goes}
     if code != "importance_weighted" and schema.parts.build(CODES[code], {"size": 6}).features == 6:
         changes["decoder.name"] = "dictionary"
     else:
@@ -106,6 +107,18 @@ def test_every_penalty_goes_with_every_code_that_has_what_it_asks_for(code):
         ({"loss.l0": 1.0}, "loss.l0.*jump_relu"),
         ({"loss.gate_l1": 1.0}, "loss.gate_l1.*gated"),
         ({"loss.aux_k": 1.0}, "loss.aux_k.*decoder.name='mlp'.*dictionary"),
+        ({"loss.kl_sparsity": 1.0}, "loss.kl_sparsity.*code.activation='relu'"),
+        ({"code.name": "gated", "loss.gate_auxiliary": 1.0}, "loss.gate_auxiliary.*bernoulli"),
+        ({"code.name": "k_sparse", "code.k": 100}, "code.k=100"),
+        ({"corruption.low": 1.0}, "corruption.low=1.0"),
+        (
+            {"corruption.name": "clipped_gaussian", "data.whiten": "centred", "loss.likelihood": "squared_error"},
+            "clipped",
+        ),
+        ({"start.parts": ("brain",)}, "start.parts"),
+        ({"start.workdir": "nowhere"}, "no run"),
+        ({"greedy.epochs": 1, "encoder.norm": "batch"}, "encoder.norm"),
+        ({"greedy.epochs": 1, "greedy.likelihood": "foo"}, "greedy.likelihood='foo'"),
         ({"loss.contractive": 1.0, "code.name": "hashing"}, "loss.contractive.*hashing"),
         ({"decoder.name": "tied", "code.name": "variational"}, "decoder.name='tied'"),
         ({"decoder.name": "tied", "encoder.name": "conv", "encoder.widths": (4,)}, "decoder.name='tied'"),
@@ -127,6 +140,7 @@ def test_what_makes_no_sense_is_refused_by_name(changes, message, tmp_path):
     with pytest.raises(UserError, match=message) as error:
         train.run(configurations.load("shallow", changes), tmp_path)
     assert "\n" not in str(error.value)
+    assert not (tmp_path / "config.json").exists(), "the folder stays free for a config that is right"
 
 
 def test_keys_of_a_penalty_are_read_only_with_it():
@@ -145,6 +159,7 @@ def test_keys_of_a_penalty_are_read_only_with_it():
         ({}, "start.parts", "start.parts is not read with config.start.workdir=''"),
         ({}, "greedy.likelihood", "greedy.likelihood is not read with config.greedy.epochs=0"),
         ({}, "code.k", "code.k is not read with config.code.name='deterministic'"),
+        ({}, "encoder.norm", "encoder.norm is not read with config.encoder.name='mlp'"),
         ({}, "encoder.kernel", "encoder.kernel is not read with config.encoder.name='mlp'"),
     ],
 )
