@@ -58,11 +58,12 @@ def test_statistics_may_be_a_value_a_channel():
 def test_every_whitening_has_its_statistics_and_all_are_float32(colours):
     expected = {
         "none": set(),
+        "centred": {"mean"},
         "standard": {"mean", "std"},
         "contrast": {"contrast_mean", "contrast_scale"},
         "zca": {"contrast_mean", "contrast_scale", "mean", "zca", "zca_inverse"},
     }
-    assert list(expected) == ["none", "standard", "contrast", "zca"] and sorted(expected) == WHITENINGS
+    assert list(expected) == ["none", "centred", "standard", "contrast", "zca"] and sorted(expected) == WHITENINGS
     for name, added in expected.items():
         statistics = fitted(colours, name)
         assert statistics.keys() == {"scale", "shift"} | added
@@ -70,8 +71,14 @@ def test_every_whitening_has_its_statistics_and_all_are_float32(colours):
 
 
 def test_unknown_whitening_is_refused(colours):
-    with pytest.raises(UserError, match="data.whiten='pca' is not known; accepted: contrast, none, standard, zca"):
+    with pytest.raises(UserError, match="data.whiten='pca' is not known; accepted: centred, contrast, none"):
         fitted(colours, "pca")
+
+
+def test_centred_is_by_pixel(colours):
+    statistics = fitted(colours, "centred")
+    np.testing.assert_allclose(statistics["mean"], (colours / 255).mean(0), rtol=1e-5)
+    np.testing.assert_allclose(transforms.prepare(statistics, colours).mean(0), 0, atol=1e-6)
 
 
 def test_standard_is_by_channel(colours):

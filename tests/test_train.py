@@ -310,3 +310,31 @@ def test_figures_and_event_files_are_written_from_the_start(tmp_path):
     assert sorted(p.name for p in (tmp_path / "figures").iterdir()) == ["epoch_0000.png", "epoch_0002.png"]
     (events,) = (tmp_path / "tensorboard").iterdir()
     assert events.stat().st_size > 500
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("topk", {"code.name": "batch_top_k"}),
+        ("vqvae", {}),
+        ("hashing", {"encoder.norm": "batch", "encoder.dropout": 0.2}),
+        ("classifier", {"eval.test": True}),
+    ],
+)
+def test_what_parts_keep_beside_parameters_survives_a_stop(name, changes, tmp_path, monkeypatch):
+    """Counts of silence and thresholds, codebooks, running statistics, noise that stays fixed; and test's curve."""
+    config = configurations.load(name, {"train.steps_per_call": 7, "checkpoint.best": True, **changes})
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert train.run(config, whole) == 0
+    calls, took = [], train.Pace.took
+
+    def stop(self, steps, seconds):
+        calls.append(steps)
+        if len(calls) in (2, 3):
+            os.kill(os.getpid(), signal.SIGTERM)
+        took(self, steps, seconds)
+
+    monkeypatch.setattr(train.Pace, "took", stop)
+    assert [train.run(config, broken) for _ in range(3)] == [128 + signal.SIGTERM, 128 + signal.SIGTERM, 0]
+    assert_same_end(whole, broken)
+    assert aejax.load(broken, best=True).variables.keys() == aejax.load(broken).variables.keys()
