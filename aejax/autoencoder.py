@@ -150,7 +150,7 @@ class Autoencoder(nn.Module):
         output, reconstruction = self._reconstruction(z, x, where, arguments, weight=weight, **given)
         ramp = jnp.where(arguments["loss"]["warmup"] > 0, progress / arguments["loss"]["warmup"], 1.0)
         ramp = jnp.minimum(ramp, 1.0)
-        weights = {name: ramp * arguments["loss"].get(name, 1.0) for name in arguments["loss"]}
+        weights = {name: ramp * value for name, value in arguments["loss"].items()}
         reported = coded.penalties if bound else {name: value[None] for name, value in coded.penalties.items()}
         losses = reconstruction + sum(weights[name] * value for name, value in reported.items())
         context = {
