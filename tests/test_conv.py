@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -5,16 +7,19 @@ import pytest
 from flax import linen as nn
 
 from aejax import conv
+from aejax.conv import primitives, products
+from aejax.conv.geometry import Geometry
 
-# Height, width, channels in and out, kernel, strides, padding: some for each way to write a convolution as products.
+# Height, width, channels in and out, kernel, strides, padding.
 CONVOLUTIONS = {
     "patches": (7, 6, 2, 5, (3, 3), (1, 1), "SAME"),
     "patches, strides": (8, 7, 3, 4, (3, 2), (2, 3), "SAME"),
     "patches, stride beyond the kernel": (9, 9, 2, 3, (2, 1), (3, 2), "VALID"),
     "patches, odd padding": (5, 6, 1, 4, (4, 3), (2, 1), ((2, 0), (1, 3))),
-    "rows": (4, 5, 128, 3, (3, 2), (2, 1), "SAME"),
-    "shift and add": (6, 7, 8, 1, (5, 4), (1, 1), "SAME"),
-    "shift and add, valid": (6, 7, 12, 3, (2, 3), (1, 1), "VALID"),
+    "shares": (6, 7, 8, 1, (5, 4), (1, 1), "SAME"),
+    "shares, valid": (6, 7, 12, 3, (2, 3), (1, 1), "VALID"),
+    "patches of rows, shares of columns": (6, 7, 4, 4, (5, 5), (1, 1), "SAME"),
+    "strides along one axis": (6, 7, 8, 2, (3, 5), (1, 2), "SAME"),
     "one pixel": (4, 4, 2, 3, (1, 1), (1, 1), "SAME"),
     "sound": (1, 11, 2, 3, (1, 5), (1, 2), "SAME"),
 }
@@ -30,9 +35,10 @@ TRANSPOSED = {
 }
 
 
-@pytest.fixture(params=["cpu", "gpu"])
-def platform(request, monkeypatch):
-    monkeypatch.setattr(conv, "_on_cpu", lambda: request.param == "cpu")
+@pytest.fixture(params=["at once", "row by row"])
+def way(request, monkeypatch):
+    """The way of the CPU's products: maps that fit the cache, and maps that do not."""
+    monkeypatch.setattr(products, "CACHE", 0 if request.param == "row by row" else 2**30)
     return request.param
 
 
@@ -62,50 +68,87 @@ def agree(rng, ours, theirs, strides, shape):
 
 
 @pytest.mark.parametrize("case", CONVOLUTIONS)
-def test_convolution_is_that_of_flax(rng, platform, case):
+def test_convolution_is_that_of_flax(rng, way, case):
     h, w, i, o, kernel, strides, padding = CONVOLUTIONS[case]
     ours = conv.Conv(i, o, kernel, nn.initializers.normal(1.0), padding=padding)
     agree(rng, ours, nn.Conv(o, kernel, strides, padding=padding), strides, (h, w, i))
 
 
 @pytest.mark.parametrize("case", TRANSPOSED)
-def test_transposed_convolution_is_that_of_flax(rng, platform, case):
+def test_transposed_convolution_is_that_of_flax(rng, way, case):
     h, w, i, o, kernel, strides, padding = TRANSPOSED[case]
     ours = conv.ConvTranspose(i, o, kernel, nn.initializers.normal(1.0), padding=padding)
     agree(rng, ours, nn.ConvTranspose(o, kernel, strides, padding=padding), strides, (h, w, i))
 
 
-def primitives(jaxpr):
-    return {str(e.primitive) for e in jaxpr.eqns}
-
-
 @pytest.mark.parametrize("function", [conv.convolve, conv.convolve_transposed])
-def test_the_platform_decides_how_it_is_computed(platform, function):
-    x, kernel = jnp.zeros((2, 6, 6, 2)), jnp.zeros((3, 3, 2, 3))
-    found = primitives(jax.make_jaxpr(lambda x, k: function(x, k, (2, 2)))(x, kernel).jaxpr)
-    assert ("conv_general_dilated" in found) == (platform == "gpu")
-    assert ("dot_general" in found) == (platform == "cpu")
+@pytest.mark.parametrize(
+    ("platform", "operator"), [("cpu", "dot_general"), ("cuda", "convolution"), ("tpu", "convolution")]
+)
+def test_the_platform_decides_how_it_is_computed(function, platform, operator):
+    def both(x, k):
+        y, back = jax.vjp(lambda x, k: function(x, k, (2, 2)), x, k)
+        return back(y)
+
+    traced = jax.jit(both).trace(jnp.zeros((2, 6, 6, 2)), jnp.zeros((3, 3, 2, 3)))
+    text = traced.lower(lowering_platforms=(platform,)).as_text()
+    found = {name for name in ("dot_general", "convolution") if f"stablehlo.{name}" in text}
+    assert found == {operator}
 
 
-@pytest.mark.parametrize("case", CONVOLUTIONS)
-def test_each_case_takes_its_way(case, monkeypatch):
-    h, w, i, o, kernel, strides, padding = CONVOLUTIONS[case]
-    taken = []
-    for name in ("_patches", "_rows", "_shift_and_add"):
-        way = getattr(conv, name)
-        monkeypatch.setattr(conv, name, lambda *a, way=way, name=name: taken.append(name) or way(*a))
-    jax.eval_shape(
-        lambda x, k: conv.convolve(x, k, strides, padding), jnp.zeros((2, h, w, i)), jnp.zeros((*kernel, i, o))
-    )
-    named = "_" + case.partition(",")[0].replace(" ", "_")
-    assert taken == [named if hasattr(conv, named) else "_patches"]
+def test_products_are_the_convolutions_of_the_compiler(rng, way):
+    for case in range(12):
+        taps, small, strides = (tuple(map(int, rng.integers(1, most, 2))) for most in (6, 8, 4))
+        if case % 2:
+            strides = (1, 1)
+        low = tuple(map(int, rng.integers(-1, 4, 2)))
+        ends = map(int, rng.integers(-1, 3, 2))  # pixels beyond the last tap, or zeros under it
+        axes = zip(small, strides, taps, low, ends, strict=True)
+        large = tuple(max(1, (m - 1) * s + k - a + end) for m, s, k, a, end in axes)
+        geometry = Geometry(taps, strides, low, large, small)
+        c, o = map(int, rng.integers(1, 9, 2))
+        x, y, k = (rng.normal(size=s).astype(np.float32) for s in ((3, *large, c), (3, *small, o), (*taps, c, o)))
+        close(products.convolve(x, k, geometry), primitives.native_convolve(x, k, geometry))
+        close(products.spread(y, k, geometry), primitives.native_spread(y, k, geometry))
+        close(products.correlate(x, y, geometry), primitives.native_correlate(x, y, geometry))
+
+
+@pytest.mark.parametrize("shared", [(), (0,), (1,)])
+def test_convolutions_batch_over_models(rng, shared):
+    """As one after another, where both the maps and the kernels are a member's own and where they are shared."""
+    x, k = (rng.normal(size=(3, *s)).astype(np.float32) for s in ((2, 5, 4, 2), (3, 2, 2, 3)))
+    given = [v[0] if place in shared else v for place, v in enumerate((x, k))]
+    members = [None if place in shared else 0 for place in range(2)]
+
+    def gradient(x, k):
+        def loss(x, k):
+            y = conv.max_pool(jnp.tanh(conv.convolve(x, k, (2, 1))), (2, 2))
+            return jnp.sum(jnp.square(conv.convolve_transposed(y, jnp.swapaxes(k, 2, 3), (2, 1))))
+
+        return jax.grad(loss, (0, 1))(x, k)
+
+    found = jax.jit(jax.vmap(gradient, members))(*given)
+    one_by_one = [gradient(*(v if place in shared else v[i] for place, v in enumerate(given))) for i in range(3)]
+    for a, *b in zip(found, *one_by_one, strict=True):
+        close(a, jnp.stack(b))
+
+
+@pytest.mark.parametrize("members", [0, None])
+def test_a_bias_batches_over_models(rng, members):
+    y, bias = rng.normal(size=(3, 2, 4, 5, 2)).astype(np.float32), rng.normal(size=(3, 2)).astype(np.float32)
+    y = y[0] if members is None else y
+    shifted = jax.vmap(primitives.shift, (members, 0))
+    expected = y + bias[:, None, None, None]
+    close(shifted(y, bias), expected)
+    found = jax.grad(lambda bias: jnp.sum(jnp.square(shifted(y, bias))))(bias)
+    close(found, jnp.sum(2 * expected, axis=(1, 2, 3)))
 
 
 @pytest.mark.parametrize("size", [(8, 8), (28, 27), (13, 17), (3, 1)])
 @pytest.mark.parametrize(
     ("kernel", "strides"), [((3, 3), (2, 2)), ((5, 2), (1, 3)), ((1, 4), (2, 4)), ((2, 3), (3, 1))]
 )
-def test_transposed_convolution_to_a_size_is_the_adjoint_of_the_one_from_there(rng, platform, size, kernel, strides):
+def test_transposed_convolution_to_a_size_is_the_adjoint_of_the_one_from_there(rng, way, size, kernel, strides):
     smaller = [-(-n // s) for n, s in zip(size, strides, strict=True)]
     x, y = rng.normal(size=(2, *size, 2)), rng.normal(size=(2, *smaller, 3))
     filters = rng.normal(size=(*kernel, 2, 3))
@@ -153,6 +196,12 @@ def test_pooling_is_that_of_flax(rng, size, window):
     x = rng.normal(size=(2, *size, 3)).astype(np.float32) - 5.0  # below 0, where padding with zeros would win
     close(conv.max_pool(x, window), nn.max_pool(x, window, window, "SAME"))
     close(conv.average_pool(x, window), nn.avg_pool(x, window, window, "SAME", count_include_pad=False))
+    for ours, theirs in (
+        (conv.max_pool, nn.max_pool),
+        (conv.average_pool, functools.partial(nn.avg_pool, count_include_pad=False)),
+    ):
+        found = jax.grad(lambda x, f=ours: jnp.sum(jnp.sin(f(x, window))))(x)
+        close(found, jax.grad(lambda x, f=theirs: jnp.sum(jnp.sin(f(x, window, window, "SAME"))))(x))
 
 
 def test_pooling_by_hand():
@@ -168,6 +217,8 @@ def test_nearest_takes_the_pixel_below_the_centre(rng, size):
     x = rng.normal(size=(2, 2, 3, 2)).astype(np.float32)
     rows, columns = (((np.arange(n) + 0.5) * m / n).astype(int) for n, m in zip(size, (2, 3), strict=True))
     np.testing.assert_array_equal(conv.nearest(x, size), x[:, rows][:, :, columns])
+    found = jax.grad(lambda x: jnp.sum(jnp.sin(conv.nearest(x, size))))(x)
+    close(found, jax.grad(lambda x: jnp.sum(jnp.sin(x[:, rows][:, :, columns])))(x))
 
 
 @pytest.mark.parametrize("size", [(4, 6), (7, 5), (2, 3)])

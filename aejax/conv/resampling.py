@@ -1,0 +1,93 @@
+"""Pooling and up-sampling of maps [b, h, w, c].
+
+Written with slices, sums and stacks of whole maps, which every compiler makes into long vectors, where
+reductions over windows in the middle of an array are none. Summing windows and repeating pixels are each
+other's derivative.
+"""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from aejax.conv import platforms
+from aejax.conv.geometry import Pair
+
+
+def max_pool(x: jax.Array, window: Pair) -> jax.Array:
+    """The largest pixel of each window; [b, h, w, c] -> [b, ⌈h / window⌉, ⌈w / window⌉, c].
+
+    Windows lie side by side, and over the edges by as much on either side; only real pixels count. Pixels that
+    are equally large share the gradient equally.
+    """
+    return _max_pool(x, tuple(window))
+
+
+def average_pool(x: jax.Array, window: Pair) -> jax.Array:
+    """The mean of the real pixels of each window; [b, h, w, c] -> [b, ⌈h / window⌉, ⌈w / window⌉, c]."""
+    pixels = _summed(np.ones((1, *x.shape[1:3], 1), np.float32), window=window, size=None)
+    return _sum.bind(x, window=tuple(window), size=x.shape[1:3]) / pixels.astype(x.dtype)
+
+
+def nearest(x: jax.Array, size: Pair) -> jax.Array:
+    """[b, h, w, c] -> [b, *size, c], where a pixel has the value of the one of x under its centre."""
+    b, h, w, c = x.shape
+    if size[0] % h or size[1] % w:
+        return jax.image.resize(x, (b, *size, c), "nearest")
+    return _repeat.bind(x, window=(size[0] // h, size[1] // w), size=tuple(size))
+
+
+def bilinear(x: jax.Array, size: Pair) -> jax.Array:
+    """[b, h, w, c] -> [b, *size, c], interpolated linearly along both axes between the centres of the pixels of x."""
+    return jax.image.resize(x, (x.shape[0], *size, x.shape[3]), "bilinear", antialias=False)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _max_pool(x: jax.Array, window: Pair) -> jax.Array:
+    return _largest.bind(x, window=window)
+
+
+@_max_pool.defjvp
+def _max_pool_jvp(window, primals, tangents):
+    (x,), (dx,), size = primals, tangents, primals[0].shape[1:3]
+    y = _max_pool(x, window)
+    largest = (x == _repeat.bind(y, window=window, size=size)).astype(x.dtype)
+    share = 1 / _sum.bind(largest, window=window, size=size)
+    return y, _sum.bind(largest * dx, window=window, size=size) * share
+
+
+def _joined(x: jax.Array, window: Pair, fill: float, join: Callable) -> jax.Array:
+    """The pixels of each window of x [., h, w, .] joined, two by two."""
+    x = lax.pad(
+        x, jnp.asarray(fill, x.dtype), ((0, 0, 0), *((*pads, 0) for pads in _pads(x.shape[1:3], window)), (0, 0, 0))
+    )
+    for axis, size in enumerate(window, 1):
+        x = x.reshape(*x.shape[:axis], -1, size, *x.shape[axis + 1 :])
+        x = functools.reduce(join, [lax.index_in_dim(x, i, axis + 1, keepdims=False) for i in range(size)])
+    return x
+
+
+def _summed(x: jax.Array, window: Pair, size: Pair) -> jax.Array:
+    return _joined(x, window, 0.0, jnp.add)
+
+
+def _repeated(y: jax.Array, window: Pair, size: Pair) -> jax.Array:
+    """Each pixel of y [., h, w, .] all over its window, of maps of ``size``."""
+    for axis, (count, n, (low, _)) in enumerate(zip(window, size, _pads(size, window), strict=True), 1):
+        shape = (*y.shape[:axis], y.shape[axis] * count, *y.shape[axis + 1 :])
+        y = jnp.stack([y] * count, axis=axis + 1).reshape(shape)
+        y = lax.slice_in_dim(y, low, low + n, axis=axis)
+    return y
+
+
+def _pads(size: Pair, window: Pair) -> list[Pair]:
+    return lax.padtype_to_pads(size, window, window, "SAME")
+
+
+_largest = platforms.of_maps("largest_of_windows", lambda x, window: _joined(x, window, -jnp.inf, jnp.maximum))
+_sum = platforms.of_maps("sum_of_windows", _summed)
+_repeat = platforms.of_maps("repeat", _repeated)
+platforms.linear_pair(_sum, _repeat)
