@@ -1,9 +1,13 @@
 """Winner-take-all codes (Makhzani & Frey, "Winner-Take-All Autoencoders", arXiv 1409.2752)."""
 
+import math
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 
+from aejax import conv
 from aejax.codes.coded import Coded
 from aejax.codes.largest import kth_largest
 from aejax.errors import UserError
@@ -68,9 +72,7 @@ class Spatial(nn.Module):
         z = jax.nn.relu(h)
         if not train:
             return Coded(z)
-        places = z.reshape(z.shape[0], -1, self.size)
-        won = spatial_winners(places, rate, weight)
-        return Coded(jnp.where(won, places, 0.0).reshape(z.shape))
+        return Coded(jnp.where(spatial_winners(z, rate, weight), z, 0.0))
 
 
 def winners(z: jax.Array, rate: jax.Array | float, weight: jax.Array) -> jax.Array:
@@ -91,14 +93,19 @@ def winners(z: jax.Array, rate: jax.Array | float, weight: jax.Array) -> jax.Arr
 
 
 def spatial_winners(z: jax.Array, rate: jax.Array | float, weight: jax.Array) -> jax.Array:
-    """Which activations win [b, p, d] of d maps with p places: the largest of a map, if it wins over the batch too.
+    """Which activations win [b, h, w, d] of d maps: the largest of a map, if it wins over the batch too.
 
     Args:
-      z: [b, p, d] non-negative activations.
+      z: [b, h, w, d] non-negative activations.
       rate: share of the batch that each map keeps, in (0, 1]; may be traced.
       weight: [b], 1 for an example and 0 for padding.
     """
     z = jax.lax.stop_gradient(z)
-    first = jnp.argmax(z, axis=1)[:, None]
-    place = jax.lax.broadcasted_iota(first.dtype, z.shape, 1)
-    return (place == first) & winners(jnp.max(z, axis=1), rate, weight)[:, None]
+    size = z.shape[1:3]
+    before = -np.arange(math.prod(size), dtype=np.float32).reshape(
+        1, *size, 1
+    )  # the larger, the earlier in reading order
+    largest = conv.max_pool(z, size)
+    first = conv.max_pool(jnp.where(z == conv.nearest(largest, size), before, -jnp.inf), size)
+    won = winners(largest[:, 0, 0], rate, weight)[:, None, None]
+    return before == conv.nearest(jnp.where(won, first, 1.0), size)
