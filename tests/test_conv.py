@@ -230,3 +230,6 @@ def test_bilinear_interpolates_between_centres(rng, size):
         places = (np.arange(n) + 0.5) * m / n - 0.5
         expected = np.apply_along_axis(lambda v, p=places, m=m: np.interp(p, np.arange(m), v), axis, expected)
     np.testing.assert_allclose(conv.bilinear(x, size), expected, rtol=1e-4, atol=1e-5)
+    found = jax.grad(lambda x: jnp.sum(jnp.sin(conv.bilinear(x, size))))(x)
+    resized = lambda x: jax.image.resize(x, (2, *size, 2), "bilinear", antialias=False)  # noqa: E731
+    close(found, jax.grad(lambda x: jnp.sum(jnp.sin(resized(x))))(x))

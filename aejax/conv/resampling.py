@@ -42,7 +42,7 @@ def nearest(x: jax.Array, size: Pair) -> jax.Array:
 
 def bilinear(x: jax.Array, size: Pair) -> jax.Array:
     """[b, h, w, c] -> [b, *size, c], interpolated linearly along both axes between the centres of the pixels of x."""
-    return jax.image.resize(x, (x.shape[0], *size, x.shape[3]), "bilinear", antialias=False)
+    return _bilinear.bind(x, size=x.shape[1:3], to=tuple(size))
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
@@ -83,6 +83,26 @@ def _repeated(y: jax.Array, window: Pair, size: Pair) -> jax.Array:
     return y
 
 
+def _interpolated(x: jax.Array, size: Pair, to: Pair) -> jax.Array:
+    if any(n % m for n, m in zip(to, size, strict=True)):
+        return jax.image.resize(x, (x.shape[0], *to, x.shape[3]), "bilinear", antialias=False)
+    for axis, (m, n) in enumerate(zip(size, to, strict=True), 1):
+        before, after = (lax.slice_in_dim(x, max(i, 0), m + min(i, 0), axis=axis) for i in (-1, 1))
+        before = lax.concatenate(
+            [lax.slice_in_dim(x, 0, 1, axis=axis), before], axis
+        )  # beyond the edge, its pixel again
+        after = lax.concatenate([after, lax.slice_in_dim(x, m - 1, m, axis=axis)], axis)
+        places = (np.arange(n // m) + 0.5) * m / n - 0.5  # of the new pixels, from the centre of the old one
+        new = [(1 - abs(p)) * x + abs(p) * (after if p > 0 else before) for p in places.tolist()]
+        x = jnp.stack(new, axis + 1).reshape(*x.shape[:axis], n, *x.shape[axis + 1 :])
+    return x
+
+
+def _interpolated_adjoint(y: jax.Array, size: Pair, to: Pair) -> jax.Array:
+    x = jax.ShapeDtypeStruct((y.shape[0], *size, y.shape[3]), y.dtype)
+    return jax.linear_transpose(lambda x: _interpolated(x, size, to), x)(y)[0]
+
+
 def _pads(size: Pair, window: Pair) -> list[Pair]:
     return lax.padtype_to_pads(size, window, window, "SAME")
 
@@ -91,3 +111,6 @@ _largest = platforms.of_maps("largest_of_windows", lambda x, window: _joined(x, 
 _sum = platforms.of_maps("sum_of_windows", _summed)
 _repeat = platforms.of_maps("repeat", _repeated)
 platforms.linear_pair(_sum, _repeat)
+
+_bilinear = platforms.of_maps("bilinear", _interpolated)
+platforms.linear_pair(_bilinear, platforms.of_maps("bilinear_adjoint", _interpolated_adjoint))
