@@ -1,48 +1,29 @@
-"""The benchmark: what it counts, against values by hand; its workers, with fake peers; one small sitting."""
+"""The benchmark: what it counts and tells, against values by hand; sittings of fake workers; the command."""
 
+import functools
 import json
 import os
-import subprocess
 import sys
-import textwrap
-import time
-from pathlib import Path
 
-import numpy as np
 import pytest
 
-from aejax.bench import command, environment, figures, nets, report, sitting
-from aejax.bench.sitting import Framework, Row, Sitting
-from aejax.bench.workers import Worker, WorkerFailed
+from aejax.bench import command, environment, figures, frameworks, nets, operators, plots, report, sitting, timing
+from aejax.bench.frameworks import Framework
+from aejax.bench.results import Results
+from aejax.bench.sitting import Row, Sitting
+from aejax.bench.timing import Timing
 from aejax.errors import UserError
-from configs import base
+from tests import fakes
 
-ANSWERS = """
-    import json, os, sys, time
-    steps = 0
-    for line in sys.stdin:
-        request = json.loads(line)
-        reply = {"memory": 5_000_000}
-        if request["do"] == "prepare":
-            reply |= {"versions": {"fake": "1"}, "how": "not at all"}
-        if request["do"] == "train":
-            steps += request["steps"]
-            reply |= {"seconds": request["steps"] * 1e-4, "loss": 7.0}
-        CLAUSE
-        print(json.dumps(reply), flush=True)
-"""
+MACHINE = {"processor": "P", "cores": 2, "memory_gib": 8, "system": "S", "python": "3", "device": "cpu",
+           "accelerator": ""}  # fmt: skip
+SETTINGS = {"repeats": 3, "seconds": 1.0, "data": "", "precision": ["float32"], "peers": True}
 
 
 @pytest.fixture
 def fake(tmp_path):
     """A function that writes a worker in plain Python, with a clause of its own, and gives its command."""
-
-    def write(name, clause="pass"):
-        path = tmp_path / f"{name}.py"
-        path.write_text(textwrap.dedent(ANSWERS).replace("CLAUSE", clause))
-        return sys.executable, str(path)
-
-    return write
+    return functools.partial(fakes.write, tmp_path)
 
 
 # -- what is counted
@@ -54,260 +35,319 @@ def test_spread_ratios_and_shares():
     assert figures.shares([100.0, 200.0], 30, [6000.0, 24000.0]) == [0.5, 0.25]
     assert figures.fastest({"a": [1.0, 9.0, 1.0], "b": [2.0, 2.0, 2.0]}) == "b"
     assert figures.fastest({}) is None
-    assert figures.disagreement([2.0, 2.1, 2.05]) == pytest.approx(0.05)
     assert figures.steps_for(1.0, 50, 0.01) == 5000
     assert figures.steps_for(0.1, 1, 5.0) == 1
 
 
-def test_arithmetic_of_a_net_by_hand():
-    """3-2-5: 2·3·2 = 12 and 2·2·5 = 20 operations a product, three times, but for the images' gradient."""
-    layers = {"encoder": [{"inputs": 3, "outputs": 2}], "decoder": [{"inputs": 2, "outputs": 5}]}
-    assert figures.arithmetic(layers) == 3 * (12 + 20) - 12
+def test_how_far_losses_are_apart():
+    assert figures.disagreement([2.0, 2.1, 2.05]) == pytest.approx(0.05)
+    assert figures.disagreement([-2.0, -1.9]) == pytest.approx(0.05)
+    assert figures.wander([1.0, 1.5, 0.5]) == pytest.approx(1.0)
 
 
-# -- what is described
-
-
-def test_description_of_shipped_nets():
-    deep = nets.describe(nets.load("deep"), (28, 28, 1))
-    sizes = [(layer["inputs"], layer["outputs"], layer["activation"]) for layer in deep["encoder"] + deep["decoder"]]
-    assert sizes == [(784, 128, "relu"), (128, 32, "relu"), (32, 128, "relu"), (128, 784, "linear")]
-    assert nets.title(deep) == "784-128-32-128-784, batch 32"
-    wta = nets.describe(nets.load("wta"), (28, 28, 1))
-    assert wta["code"]["name"] == "lifetime" and nets.title(wta) == "784-2000-784, batch 100"
-    assert nets.describe(nets.load("wta", batch=7), (28, 28, 1))["batch"] == 7
-
-
-def test_nets_need_no_download_unless_another_set_is_named():
-    assert nets.load("wta").data.name == nets.load("shallow:fashion_mnist").data.name == "mnist5k"
-    assert nets.load("wta", data_name="kmnist").data.name == "kmnist"
-
-
-def tied(**changes):
-    c = base.base()
-    c.update_from_flattened_dict({"encoder.widths": (6,), "decoder.name": "tied", **changes})
-    return c
-
-
-def test_a_tied_decoder_is_described_as_adjoints():
-    net = nets.describe(tied(), (4, 4, 1))
-    assert [layer["adjoint_of"] for layer in net["decoder"]] == [1, 0]
-    assert [(layer["inputs"], layer["outputs"], layer["activation"]) for layer in net["decoder"]] == [
-        (32, 6, "relu"), (6, 16, "linear")]  # fmt: skip
-
-
-@pytest.mark.parametrize("key, value", [
-    ("corruption.name", "gaussian"), ("loss.likelihood", "gaussian"), ("loss.l1", 0.1), ("optim.name", "sgd"),
-    ("optim.weight_decay", 0.1),
-])  # fmt: skip
-def test_what_peers_have_no_words_for_is_refused_by_name(key, value):
-    with pytest.raises(nets.Inexpressible, match=f"config.{key}="):
-        nets.describe(tied(**{key: value}), (4, 4, 1))
-
-
-def test_few_images_are_repeated_to_an_epoch_of_mnist():
-    images = nets.images(nets.load("shallow:tiny"))
-    assert images.dtype == np.uint8 and 58_000 < len(images) <= nets.EXAMPLES
-
-
-# -- workers
-
-
-def test_a_worker_answers(fake):
-    with Worker(fake("good")) as worker:
-        assert worker.ask("train", 30, steps=10)["seconds"] == pytest.approx(1e-3)
-        reply = worker.ask("prepare", 30)
-    assert reply["arrived"] > 0 and reply["how"] == "not at all"
-
-
-@pytest.mark.parametrize("clause, told", [
-    ("reply = {'error': 'no compiler\\nfound'}", "no compiler found"),
-    ("raise RuntimeError('out of luck')", "ended with status 1: RuntimeError: out of luck"),
-    ("os.kill(os.getpid(), 9)", "killed by SIGKILL"),
-    ("time.sleep(60)", "no answer to 'train' within 1 s"),
-    ("print('warming up'); continue", "not JSON"),
-])  # fmt: skip
-def test_a_worker_that_fails_says_why(fake, clause, told):
-    worker = Worker(fake("bad", clause.replace("; ", "; sys.stdout.flush(); ") if "print" in clause else clause))
-    with pytest.raises(WorkerFailed, match=told):
-        worker.ask("train", 1 if "sleep" in clause else 30, steps=1)
-    worker.close(patience=0.2)
-    assert worker._process.poll() is not None
-
-
-def test_a_command_that_is_not_there_is_told():
-    with pytest.raises(WorkerFailed, match="cannot be started"):
-        Worker(("/nowhere/python",))
-
-
-def test_closing_ends_what_a_worker_started(fake, tmp_path):
-    note = tmp_path / "pid"
-    child = f"import subprocess; p = subprocess.Popen(['sleep', '600']); open({str(note)!r}, 'w').write(str(p.pid))"
-    with Worker(fake("parent", child)) as worker:
-        worker.ask("train", 30, steps=1)
-    until = time.monotonic() + 10
-    while time.monotonic() < until and _runs(int(note.read_text())):
-        time.sleep(0.05)
-    assert not _runs(int(note.read_text()))
-
-
-def _runs(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    status = Path(f"/proc/{pid}/stat")  # a zombie that no one has reaped yet does not run
-    return not status.exists() or status.read_text().split(")")[1].split()[0] != "Z"
-
-
-def test_the_protocol_file_serves_and_needs_nothing_of_aejax(tmp_path):
-    script = tmp_path / "worker.py"
-    script.write_text(textwrap.dedent(f"""
-        import sys
-        sys.path.insert(0, {str(sitting.PEERS)!r})
-        import protocol
-        def refuse():
-            protocol.pick({{"relu": 1}}, "activation", "mish")
-        def talk():
-            print("a library's chatter")
-            return {{"x": 1}}
-        protocol.serve({{"talk": talk, "refuse": refuse, "fail": lambda: 1 / 0}})
-    """))
-    with Worker((sys.executable, "-S", str(script))) as worker:
-        assert worker.ask("talk", 30)["x"] == 1
-        assert worker.ask("talk", 30)["memory"] > 1e6
-        with pytest.raises(WorkerFailed, match="activation='mish' is not written for it"):
-            worker.ask("refuse", 30)
-        with pytest.raises(WorkerFailed, match="ZeroDivisionError"):
-            worker.ask("fail", 30)
+def test_slow_nets_take_fewer_steps_before_losses_are_compared():
+    assert figures.steps_compared([0.001, 0.01], 300, 10, 20.0) == 300
+    assert figures.steps_compared([0.001, 0.5], 300, 10, 20.0) == 40
+    assert figures.steps_compared([30.0], 300, 10, 20.0) == 10
+    assert figures.steps_compared([], 300, 10, 20.0) == 300
 
 
 # -- a sitting
 
 
-@pytest.fixture
-def quick_peak(fake, monkeypatch):
-    """The matrix-product peak from a worker that is not."""
-    monkeypatch.setattr(sitting, "OURS", Framework("aejax", fake("peak", "reply |= {'flops': 1e11}")))
+def toy(**changes):
+    return Sitting(
+        **{"name": "toy", "precision": "float32", "title": "4-2-4", "data": "digits", "batch": 10, **changes}
+    )
 
 
-def test_peers_that_die_are_noted_and_stop_no_one(fake, quick_peak):
-    found, said = Sitting("toy", "4-2-4, batch 10", 10, 1000), []
+def test_peers_that_die_are_noted_and_stop_no_one(fake):
+    found, said = toy(operations=1000, parameters=22), []
     commands = {
         "good": fake("good"),
         "dies at once": fake("at_once", "raise SystemExit('no such module')"),
         "dies later": fake("later", "if steps > 20_000: raise MemoryError('full')"),
         "not there": ("/nowhere/python",),
+        "another net": fake("other", "reply |= {'parameters': 21}"),
     }
-    sitting.sit(found, [(Framework(name, c), {}) for name, c in commands.items()], 3, 1.0, said.append)
-    good, at_once, later, absent = found.rows
-    assert good.missing == "" and good.rates == pytest.approx([1e5] * 3) and good.loss == 7.0
-    assert good.first_step > 0 and good.memory == 5_000_000 and found.peaks == [1e11] * 3
+    jobs = [(Framework(name, c), {}) for name, c in commands.items()]
+    sitting.sit(found, jobs, Framework("peak", fake("peak")), 3, 1.0, said.append)
+    good, at_once, later, absent, other = found.rows
+    assert good.missing == "" and good.rates == pytest.approx([1e5] * 3) and good.losses == [7.0] * 5
+    assert good.first_step > 0 and good.memory == 5_000_000 and found.peaks == [1e11] * 3 and found.compared == 300
     assert "no such module" in at_once.missing and "MemoryError: full" in later.missing
-    assert "cannot be started" in absent.missing
-    assert sum("is missing" in line for line in said) == 3
+    assert "cannot be started" in absent.missing and other.missing == "its net has 21 parameters and not 22"
+    assert sum("is missing" in line for line in said) == 4
+
+
+@pytest.mark.parametrize("seconds, steps", [(0.5, 40), (1.25, 16), (50.0, 10)])
+def test_all_take_as_many_steps_as_the_slowest_can(fake, tmp_path, seconds, steps):
+    """Where the slow one takes ``seconds`` a step; one step of them is that of ``prepare``, before rounds begin."""
+    log = tmp_path / "steps"
+    note = f"request['do'] == 'train' and open({str(log)!r} + sys.argv[0][-9:-3], 'w').write(str(steps + 1))"
+    slow = f"reply |= {{'seconds': reply.get('seconds', 0) * {seconds * 1e4}}}; steps < {steps} and {note}"
+    found = toy()
+    jobs = [
+        (Framework("quick", fake("quick1", f"steps < 40 and {note}")), {}),
+        (Framework("slow", fake("slow_1", slow)), {}),
+    ]
+    sitting.sit(found, jobs, Framework("peak", fake("peak")), 1, 0.01, lambda line: None)
+    assert found.compared == steps
+    assert (tmp_path / "stepsquick1").read_text() == (tmp_path / "stepsslow_1").read_text() == str(steps)
+
+
+def test_operators_are_timed_and_a_worker_that_fails_at_one_goes_on_with_the_next(fake):
+    wanted = [{"op": "adam", "parameters": n} for n in (1, 2)] + [
+        {"op": "dense", "inputs": 2, "outputs": 3, "batch": 4}
+    ]
+    refuse = "if request['do'] == 'operator' and request['operator'].get('parameters') == 2: reply = {'error': 'no'}"
+    rows = [Framework("aejax", fake("ours")), Framework("picky", fake("picky", refuse))]
+    found, said = [], []
+    timing.measure(wanted, rows, {"threads": 1, "device": "cpu"}, 2, 0.01, said.append, found.append)
+    assert [timed.name for timed in found] == [operators.name(op) for op in wanted]
+    assert [[row.missing for row in timed.rows] for timed in found] == [["", ""], ["", "no"], ["", ""]]
+    assert found[2].rows[1].rates == pytest.approx([1e5, 1e5]) and found[2].operations == 6 * 24
+
+
+def test_pythae_has_a_row_where_it_knows_the_autoencoder():
+    def suits(name):
+        return frameworks.suits("pythae", nets.describe(nets.load(name), (28, 28, 1), 10))
+
+    assert [name for name in nets.names() if suits(name)] == [
+        "conv_vae", "iwae", "rae", "vae", "vqvae", "wae", "vae:pythae"]  # fmt: skip
+    assert frameworks.suits("Keras fit", {})
+
+
+def test_workers_see_the_device_that_is_measured():
+    cpu, gpu = (frameworks.ours(device).environment for device in ("cpu", "gpu"))
+    assert cpu["JAX_PLATFORMS"] == "cpu" and cpu["CUDA_VISIBLE_DEVICES"] == ""
+    assert (
+        not {"JAX_PLATFORMS", "CUDA_VISIBLE_DEVICES"} & gpu.keys() and gpu["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false"
+    )
+    for peer in frameworks.peers(frameworks.NET_SCRIPTS, "python", "gpu"):
+        assert "CUDA_VISIBLE_DEVICES" not in peer.environment and peer.environment["PYTHONPATH"] == ""
+
+
+# -- what is told
 
 
 def by_hand():
-    found = Sitting("wta", "784-2000-784, batch 100", 100, 1000, peaks=[1e8, 1e8, 1e8])
+    found = toy(name="wta", title="784-2000-784, batch 100", batch=100, operations=1000, compared=300, peaks=[1e8] * 3)
     found.rows = [
-        Row("aejax", how="so", first_step=2.04, loss=7.0, rates=[30e3, 20e3, 22e3], memory=400_000_000),
-        Row("PyTorch eager", first_step=3.5, loss=7.1, rates=[10e3, 10e3, 11e3], memory=500_000_000),
+        Row("aejax", how="so", first_step=2.04, losses=[7.0] * 5, rates=[30e3, 20e3, 22e3], memory=400_000_000),
+        Row("PyTorch eager", first_step=3.5, losses=[7.1] * 5, rates=[10e3, 10e3, 11e3], memory=500_000_000),
         Row("torch.compile", missing="InvalidCxxCompiler: none | found"),
-        Row("Keras fit", first_step=9.96, loss=7.0, rates=[5e3, 5e3, 5e3], memory=900_000_000),
+        Row("Keras fit", first_step=9.96, losses=[7.0] * 5, rates=[5e3, 5e3, 5e3], memory=900_000_000),
     ]
     return found
 
 
-def test_the_table_by_hand():
-    lines = report.table([by_hand()]).splitlines()
+def test_the_table_of_nets_by_hand():
+    other = toy(rows=[Row("aejax", missing="died")])
+    lines = report.net_table([by_hand(), other]).splitlines()
     assert len({line.count("|") for line in lines}) == 1
-    assert lines[2].split(" | ")[1:] == [
-        "aejax", "22,000 (20,000..30,000)", "—", "7", "2.0", "400", "22% |"]  # fmt: skip
+    assert lines[2] == "| wta | 100 | 22,000 | 2.00× (2.00..3.00) | 2.00× | — | 4.40× | 2.0 | 400 | 22% |"
+    assert lines[3].startswith("| toy | 10 | missing | — |")
+    assert "over" not in report.net_table([other])
+
+
+def test_the_table_of_frameworks_by_hand():
+    lines = report.detail([by_hand()]).splitlines()
+    assert len({line.count("|") for line in lines}) == 1
+    assert lines[2] == (
+        "| wta: 784-2000-784, batch 100 | aejax | 22,000 (20,000..30,000) | — | 7 | 2.0 | 400 | 22% |")  # fmt: skip
     assert "| PyTorch eager | 10,000 (10,000..11,000) | 2.00× (2.00..3.00) | 7.1 | 3.5 | 500 | 10% |" in lines[3]
     assert "missing: InvalidCxxCompiler: none / found" in lines[4]
-    agreed = report.summary(by_hand())
-    assert agreed[0] == "wta: aejax is 2.00× (2.00..3.00) as fast as the fastest peer, PyTorch eager."
-    assert agreed[1] == "wta: the losses agree within 1.4%."
 
 
-def test_losses_far_apart_are_told():
+def timed_by_hand():
+    return Timing("dense 2-3", 144, [Row("aejax", rates=[1e4, 2e4, 2e4]), Row("Keras", rates=[1e4, 1e4, 1e4])])
+
+
+def test_the_table_of_operators_by_hand():
+    lines = report.operator_table([timed_by_hand(), Timing("adam", 0, [Row("aejax", missing="died")])]).splitlines()
+    assert lines[2] == "| dense 2-3 | 50 | 0 | 2.00× (1.00..2.00) | 2.00× |"
+    assert lines[3] == "| adam | — | — | — | — |"
+
+
+def test_losses_far_apart_are_told_unless_they_wander_as_far_by_themselves():
     found = by_hand()
-    found.rows[1].loss = 9.0
-    assert "DIFFER" in report.summary(found)[1]
+    assert report.verdicts(found) == [] and report.agreement([found])[0].startswith("The losses of all")
+    found.rows[1].losses = [9.0] * 5
+    (told,) = report.verdicts(found)
+    assert "DIFFER by 28.6%" in told and "PyTorch eager 9" in told
+    found.rows[0].losses = [6.0, 7.0, 8.0, 6.5, 7.5]
+    found.rows[1].losses = [7.5] * 5
+    assert report.verdicts(found) == []
+    found.rows[1].losses = [None] * 5  # as it is read back
+    assert report.verdicts(found) == ["wta: the loss of PyTorch eager is not finite."]
 
 
-def test_the_figure_draws_with_rows_missing(tmp_path):
-    nothing = Sitting("toy", "4-2-4, batch 1", 1, 0, [Row("aejax", missing="died")])
-    report.draw([by_hand(), nothing], "caption").savefig(tmp_path / "bars.png")
-    assert "—" in report.table([nothing]) or "missing: died" in report.table([nothing])
+def test_fewer_steps_before_the_losses_are_told():
+    found = by_hand()
+    found.compared, found.name = 40, "slow"
+    assert report.agreement([by_hand(), found])[1] == (
+        "Losses were compared after 300 steps, of slow nets after fewer: slow 40.")  # fmt: skip
+
+
+def test_the_text_says_what_is_generated_and_in_which_precision(tmp_path):
+    results = Results(tmp_path, MACHINE, SETTINGS)
+    results.nets = [by_hand(), toy(name="text", precision="bfloat16", data="generated:text", rows=by_hand().rows)]
+    results.operators = [timed_by_hand()]
+    written = report.text(results)
+    assert (
+        "Trained on generated examples, of the shape and type that the config's own data have: text, bfloat16"
+        in written
+    )
+    assert "| text, bfloat16 |" in written and "| dense 2-3 |" in written and "aejax: so." in written
+
+
+def test_the_figures_draw_with_rows_missing(tmp_path):
+    nothing = toy(rows=[Row("aejax", missing="died")])
+    for every in ([by_hand(), nothing], [nothing], [timed_by_hand()]):
+        plots.draw(every, "caption").savefig(tmp_path / "ratios.png")
+
+
+# -- what is kept
+
+
+def test_results_are_read_back_as_they_were_written(tmp_path):
+    first = Results(tmp_path, MACHINE, SETTINGS)
+    first.add_net(by_hand())
+    first.add_operator(timed_by_hand())
+    again = Results(tmp_path, MACHINE, SETTINGS)
+    assert again.nets == [by_hand()] and again.operators == [timed_by_hand()]
+    assert again.has_net("wta", "float32") and not again.has_net("wta", "bfloat16")
+    assert again.has_operator("dense 2-3") and not again.has_operator("adam")
+    again.forget({"wta"})
+    assert not again.has_net("wta", "float32") and Results(tmp_path, MACHINE, SETTINGS).nets == [by_hand()]
+
+
+@pytest.mark.parametrize("machine, settings, told", [
+    ({"cores": 4}, {}, "cores 2, and this is 4"), ({}, {"seconds": 0.5}, "seconds 1.0, and this is 0.5"),
+    ({}, {"peers": False}, "peers True, and this is False"),
+])  # fmt: skip
+def test_results_of_another_machine_or_setting_are_not_mixed(tmp_path, machine, settings, told):
+    Results(tmp_path, MACHINE, SETTINGS).add_net(by_hand())
+    with pytest.raises(UserError, match=f"{told}; accepted: the same, or another --workdir"):
+        Results(tmp_path, {**MACHINE, **machine}, {**SETTINGS, **settings})
+
+
+@pytest.mark.parametrize("text", ["{", '{"nets": []}', "[]", '{"machine": {}, "settings": {}, "nets": [{}]}'])
+def test_a_file_that_is_none_is_told(tmp_path, text):
+    (tmp_path / "bench.json").write_text(text)
+    with pytest.raises(UserError, match="is no result of this bench"):
+        Results(tmp_path, MACHINE, SETTINGS)
 
 
 # -- the command
 
 
+@pytest.fixture
+def faked(fake, monkeypatch):
+    """All workers of the command in plain Python."""
+    monkeypatch.setattr(frameworks, "ours", lambda device: Framework("aejax", fake("ours")))
+
+
+def run(*arguments):
+    return command.main([*arguments, "--device=cpu", "--repeats=2", "--seconds=0.02"])
+
+
 def test_a_tiny_sitting_from_end_to_end(tmp_path, capsys):
     workdir = tmp_path / "bench"
-    arguments = ["shallow:tiny", "--repeats=2", "--seconds=0.05", "--batch=16", f"--workdir={workdir}"]
-    assert command.main(arguments) == 0
+    assert run("shallow:tiny@16", f"--workdir={workdir}") == 0
     out, err = capsys.readouterr()
-    assert "shallow:tiny: 64-16-64, batch 16" in out and "round 2 of 2" in err
+    assert "shallow:tiny@16: 64-16-64, batch 16" in out and "round 2 of 2" in err
     assert (workdir / "bench.png").stat().st_size > 1000 and "| aejax |" in (workdir / "bench.md").read_text()
     written = json.loads((workdir / "bench.json").read_text())
-    (row,) = written["nets"][0]["rows"]
-    assert row["missing"] == "" and len(row["rates"]) == len(written["nets"][0]["peaks"]) == 2
-    assert 0 < row["loss"] < 30 and row["first_step"] > 0 and row["memory"] > 1e7
+    (net,) = written["nets"]
+    (row,) = net["rows"]
+    assert row["missing"] == "" and len(row["rates"]) == len(net["peaks"]) == 2 and net["parameters"] == 2128
+    assert 0 < row["losses"][0] < 30 and row["first_step"] > 0 and row["memory"] > 1e7
+    assert row["memory_of"] == "process"
     assert written["machine"]["cores"] >= 1 and os.uname().nodename not in json.dumps(written["machine"])
 
 
-def test_peers_that_fail_leave_a_table(tmp_path, capsys, monkeypatch, fake):
+def test_a_bench_that_was_stopped_goes_on_where_it_was(tmp_path, capsys, monkeypatch, faked):
+    wait = sitting.sit
+
+    def stopped(found, *rest):
+        if found.name == "deep:tiny":
+            raise KeyboardInterrupt
+        wait(found, *rest)
+
+    arguments = ["shallow:tiny", "deep:tiny", "operators", f"--workdir={tmp_path}"]
+    monkeypatch.setattr(operators, "OPERATORS", operators.OPERATORS[:2])
+    monkeypatch.setattr(sitting, "sit", stopped)
+    assert run(*arguments) == 130
+    assert [net["name"] for net in json.loads((tmp_path / "bench.json").read_text())["nets"]] == ["shallow:tiny"]
+    assert "| shallow:tiny |" in (tmp_path / "bench.md").read_text()
+    monkeypatch.setattr(sitting, "sit", wait)
+    capsys.readouterr()
+    assert run(*arguments) == 0
+    err = capsys.readouterr().err
+    assert "[1/2] shallow:tiny, 0 s: is measured already" in err and "[2/2] deep:tiny" in err
+    written = json.loads((tmp_path / "bench.json").read_text())
+    assert [net["name"] for net in written["nets"]] == ["shallow:tiny", "deep:tiny"] and len(written["operators"]) == 2
+    assert (tmp_path / "operators.png").exists()
+    assert run("shallow:tiny", "--again", f"--workdir={tmp_path}") == 0
+    written = json.loads((tmp_path / "bench.json").read_text())
+    assert [net["name"] for net in written["nets"]] == ["deep:tiny", "shallow:tiny"] and len(written["operators"]) == 2
+
+
+def test_peers_that_fail_leave_a_table(tmp_path, faked):
     """An interpreter without the peers: each of their rows tells why it is missing."""
-    monkeypatch.setattr(sitting, "OURS", Framework("aejax", fake("ours", "reply |= {'flops': 1e11}")))
-    arguments = ["shallow:tiny", "--peers", f"--peers_python={sys.executable}", f"--workdir={tmp_path}"]
-    assert command.main([*arguments, "--repeats=1", "--seconds=0.01"]) == 0
+    assert run("vae:tiny", "--peers", f"--peers_python={sys.executable}", f"--workdir={tmp_path}") == 0
     (net,) = json.loads((tmp_path / "bench.json").read_text())["nets"]
     rows = {row["framework"]: row["missing"] for row in net["rows"]}
-    assert rows.pop("aejax") == "" and set(rows) == set(sitting.SCRIPTS)
+    assert rows.pop("aejax") == "" and set(rows) == set(frameworks.NET_SCRIPTS)
     assert all("No module named" in reason for reason in rows.values())
 
 
-def test_an_environment_that_cannot_be_made_is_told_in_each_row(tmp_path, capsys, monkeypatch, fake):
-    monkeypatch.setattr(sitting, "OURS", Framework("aejax", fake("ours", "reply |= {'flops': 1e11}")))
-
+def test_an_environment_that_cannot_be_made_is_told_in_each_row(tmp_path, monkeypatch, faked):
     def fail(*_):
         raise environment.Unavailable("pip install failed: no network")
 
     monkeypatch.setattr(environment, "made", fail)
-    assert command.main(["shallow:tiny", "--peers", "--repeats=1", "--seconds=0.01", f"--workdir={tmp_path}"]) == 0
-    assert (tmp_path / "bench.md").read_text().count("missing: pip install failed: no network") == len(sitting.SCRIPTS)
+    assert run("vae:tiny", "--peers", f"--workdir={tmp_path}") == 0
+    written = (tmp_path / "bench.md").read_text()
+    assert written.count("missing: pip install failed: no network") == len(frameworks.NET_SCRIPTS)
 
 
-def test_the_environment_is_made_once(tmp_path, capsys):
-    requirements, folder, said = tmp_path / "requirements.txt", tmp_path / "peers", []
-    requirements.write_text("# nothing\n")
-    python = environment.made(folder, requirements, said.append)
-    assert subprocess.run([python, "-c", "import pip"]).returncode == 0 and len(said) == 1
-    assert environment.made(folder, requirements, said.append) == python and len(said) == 1
-    requirements.write_text(f"{tmp_path}/no_such_package\n")
-    with pytest.raises(environment.Unavailable, match="ERROR"):
-        environment.made(folder, requirements, said.append)
+def test_a_net_without_words_is_measured_without_peers(tmp_path, faked):
+    assert run("denoising:masking", "--peers", f"--peers_python={sys.executable}", f"--workdir={tmp_path}") == 0
+    (net,) = json.loads((tmp_path / "bench.json").read_text())["nets"]
+    missing = [row["missing"] for row in net["rows"]]
+    assert missing[0] == "" and len(missing) == 1 + len(frameworks.NET_SCRIPTS)
+    assert all("config.corruption.emphasis=1.5" in reason for reason in missing[1:])
+
+
+def test_the_device_is_the_accelerator_that_jax_sees(fake, monkeypatch):
+    def sees(platform):
+        clause = f"reply |= {{'platform': {platform!r}, 'device': 'H100'}}"
+        monkeypatch.setattr(frameworks, "ours", lambda device: Framework("aejax", fake(platform, clause)))
+
+    sees("gpu")
+    assert command._device("") == command._device("gpu") == ("gpu", "H100") and command._device("cpu") == ("cpu", "")
+    sees("cpu")
+    assert command._device("") == ("cpu", "")
+    with pytest.raises(UserError, match="--device=gpu: JAX sees none here, but cpu; accepted: cpu"):
+        command._device("gpu")
 
 
 @pytest.mark.parametrize("arguments, told", [
     (["nonesuch"], "'nonesuch' is not a shipped config; accepted: "),
     (["wta:nonesuch"], "accepted: "),
+    (["deep@none"], "after @ comes a batch"),
     (["--nonesuch"], "accepted: --peers"),
     (["--repeats=0"], "--repeats"),
-    (["--peers", "--peers_python=/nowhere/python"], "--peers_python=/nowhere/python: no such file"),
-    (["--data=nonesuch", "shallow"], "accepted: "),
+    (["--device=tpu"], "--device=tpu; accepted: cpu, gpu"),
+    (["--precision=float16"], "--precision=float16; accepted: float32, bfloat16"),
+    (["--peers", "--peers_python=/nowhere/python", "--device=cpu"], "--peers_python=/nowhere/python: no such file"),
+    (["--peers_python=python", "--device=cpu"], "--peers_python has no use without --peers"),
+    (["--data=nonesuch", "shallow", "--device=cpu"], "accepted: "),
 ])  # fmt: skip
-def test_mistakes_are_told_in_one_line(arguments, told, capsys):
-    assert command.main(arguments) == 2
+def test_mistakes_are_told_in_one_line(arguments, told, capsys, tmp_path):
+    assert command.main([*arguments, f"--workdir={tmp_path}"]) == 2
     err = capsys.readouterr().err
     assert told in err and err.count("\n") == 1 and err.startswith("aejax.bench: ")
-
-
-def test_every_shipped_config_loads():
-    assert {"shallow", "deep", "wta"} <= set(nets.shipped())
-    with pytest.raises(UserError):
-        nets.load("base")

@@ -37,7 +37,7 @@ def made(folder: Path, requirements: Path, say: Callable[[str], None]) -> str:
     wanted = requirements.read_text()
     if stamp.exists() and stamp.read_text() == wanted:
         return str(python)
-    say(f"installing PyTorch and Keras into {folder.name} (once; on Linux several GB where pip finds no CPU build)")
+    say(f"installing PyTorch, Keras and pythae into {folder.name} (once; several GB on Linux, without a CPU build)")
     if not python.exists():
         _run([sys.executable, "-m", "venv", str(folder)])
     _run([str(python), "-m", "pip", "install", "--disable-pip-version-check", "-r", str(requirements)])

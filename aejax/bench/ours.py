@@ -1,6 +1,7 @@
-"""aejax's worker: ``python -m aejax.bench.ours``. It trains with the program and the calls that ``aejax.train`` makes.
+"""aejax's worker: ``python -m aejax.bench.ours``. It trains with the program and the calls that ``aejax.train`` makes,
+and repeats operators as they stand in that program.
 
-Also, in a process apart, the measurement of the machine's matrix-product peak.
+Also, in processes apart, the machine's peak of matrix products, and which device there is.
 """
 
 import time
@@ -9,13 +10,15 @@ from typing import Any
 
 from aejax.bench.peers import protocol
 
-SIDE = 2048  # of the square matrices; 17 GFLOP a product
+SIDES = {"cpu": 2048, "gpu": 8192}  # of the square matrices of a product: 17 GFLOP, 1.1 TFLOP
 
 
 class Training:
     """A config in training."""
 
-    def prepare(self, name: str, batch: int, data: str, images: str) -> dict[str, Any]:
+    def prepare(
+        self, name: str, data: str, precision: str, images: str, labels: str | None, classes: list[str]
+    ) -> dict[str, Any]:
         """Build, compile, and take the first step."""
         import jax
         import numpy as np
@@ -24,18 +27,24 @@ class Training:
         from aejax.bench import nets
         from aejax.data import Dataset, Split
 
-        config = nets.load(name, batch, data)
-        split = Split(np.load(images))
+        config = nets.load(name, data, precision)
+        split = Split(np.load(images), np.load(labels) if labels else None)
         none = Split(split.images[:0])
-        dataset = Dataset(name, split, none, none)
+        dataset = Dataset(name, split, none, none, tuple(classes))
         self.trainer = train.Trainer(config, dataset, devices.mesh(config.mesh.devices))
         self.trainer.init()
         self.feed = feed.feed(
-            split.images, config.seed, config.train.batch_size, self.trainer.mesh, config.data.device_bytes
-        )
+            split.images, config.seed, config.train.batch_size, self.trainer.mesh, config.data.device_bytes,
+            labels=split.labels if self.trainer.labelled else None,
+        )  # fmt: skip
         self.pace = train.Pace(config.train.steps_per_call)
         self.train(1)
-        return {"versions": {"jax": jax.__version__}, "how": "the compiled stretch of aejax.train, uint8 on the device"}
+        return {
+            **_memory(),
+            "versions": {"jax": jax.__version__},
+            "how": f"the compiled stretch of aejax.train, {split.images.dtype} on the device",
+            "parameters": sum(leaf.size for leaf in jax.tree.leaves(self.trainer.state.params)),
+        }
 
     def train(self, steps: int) -> dict[str, Any]:
         """Take steps, in calls as long as ``aejax.train`` makes them: their seconds, and the mean of their losses."""
@@ -58,33 +67,71 @@ class Training:
             if not cut:  # the end of a repeat is none of training's, and should not slow the next one
                 self.pace.took(count, time.perf_counter() - now)
         loss = t.train_figures()["loss"]
-        return {"seconds": time.perf_counter() - began, "loss": loss}
+        return {"seconds": time.perf_counter() - began, "loss": loss, **_memory()}
+
+
+class Operator:
+    """An operator, compiled."""
+
+    def operator(self, operator: Mapping[str, Any], threads: int, device: str) -> dict[str, Any]:
+        """Build it, and run it once."""
+        import jax
+
+        from aejax.bench.ours_operators import Repeated
+
+        self.repeated = Repeated(operator)
+        self.repeated(1)
+        how = "aejax's functions in one compiled loop, each round reading the one before"
+        return {"versions": {"jax": jax.__version__}, "how": how, **_memory()}
+
+    def repeat(self, count: int) -> dict[str, Any]:
+        """Run it so many times."""
+        return {"seconds": self.repeated(count), **_memory()}
 
 
 class Products:
-    """float32 products of square matrices in JAX."""
+    """Products of square matrices in JAX."""
 
-    def multiply(self, count: int) -> dict[str, Any]:
-        """Operations per second of the quickest of so many products."""
+    def multiply(self, count: int, precision: str) -> dict[str, Any]:
+        """Operations per second of the quickest of so many products, of factors of that type."""
         import jax
         import jax.numpy as jnp
 
+        side = SIDES["cpu" if jax.default_backend() == "cpu" else "gpu"]
         if not hasattr(self, "product"):
-            self.matrix = jax.random.normal(jax.random.key(0), (SIDE, SIDE), jnp.float32)
-            self.product = jax.jit(lambda a: jnp.matmul(a, a, precision="highest"))
-            self.product(self.matrix).block_until_ready()
+            self.matrix = jax.random.normal(jax.random.key(0), (side, side), jnp.dtype(precision))
+            self.product = jax.jit(jnp.matmul)
+            self.product(self.matrix, self.matrix).block_until_ready()
         seconds = []
         for _ in range(count):
             began = time.perf_counter()
-            self.product(self.matrix).block_until_ready()
+            self.product(self.matrix, self.matrix).block_until_ready()
             seconds.append(time.perf_counter() - began)
-        return {"flops": 2 * SIDE**3 / min(seconds)}
+        return {"flops": 2 * side**3 / min(seconds)}
+
+
+def device() -> dict[str, Any]:
+    """The device that JAX computes on by default, where this process sees what the user's shell does."""
+    import jax
+
+    return {"platform": jax.default_backend(), "device": jax.devices()[0].device_kind}
+
+
+def _memory() -> dict[str, int]:
+    """The peak of the device's memory, bytes, where the platform counts it; elsewhere the process's is told."""
+    import jax
+
+    counted = jax.local_devices()[0].memory_stats() or {}
+    return {"memory": counted["peak_bytes_in_use"]} if "peak_bytes_in_use" in counted else {}
 
 
 def handlers() -> Mapping[str, Any]:
     """What the worker answers to."""
-    training, products = Training(), Products()
-    return {"prepare": training.prepare, "train": training.train, "multiply": products.multiply}
+    training, operator, products = Training(), Operator(), Products()
+    return {
+        "prepare": training.prepare, "train": training.train, "operator": operator.operator,
+        "repeat": operator.repeat, "multiply": products.multiply, "device": device,
+    }  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -1,147 +1,237 @@
-"""What a bench tells: a table, its raw numbers, and a picture of bars."""
+"""What a bench tells: a table with a row a net, one with a row an operator, and what each framework showed on each."""
 
-import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any
+import math
+from collections.abc import Iterable, Sequence
 
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from aejax.bench import figures, nets
+from aejax.bench.frameworks import OURS
+from aejax.bench.results import Results
+from aejax.bench.sitting import PART, PARTS, STEPS, Row, Sitting
+from aejax.bench.timing import SHARE, Timing
 
-from aejax.analysis import figure as drawing
-from aejax.bench import figures
-from aejax.bench.sitting import LAST, OURS, STEPS, Row, Sitting
-
-HEAD = ("net", "framework", "images/s", "aejax is", "loss", "first step, s", "memory, MB", "share of peak")
-COLOURS = (drawing.VERMILLION, drawing.SKY, drawing.BLUE, drawing.GREEN, drawing.YELLOW, drawing.PURPLE)
-AGREE = 0.05  # losses further apart than this share are told
+AGREE = 0.05  # losses further apart than this share, and than they wander by themselves, are told
+NONE = "—"
 
 
-def rates(sitting: Sitting) -> dict[str, list[float]]:
-    """The repeats, images/s, of each framework that has figures."""
-    return {row.framework: row.rates for row in sitting.rows if not row.missing}
+def rates(found: Sitting | Timing) -> dict[str, list[float]]:
+    """The repeats, images/s or calls/s, of each framework that has figures."""
+    return {row.framework: row.rates for row in found.rows if not row.missing}
 
 
-def table(sittings: Sequence[Sitting]) -> str:
-    """The figures as a Markdown table, one line a net and framework."""
-    lines = ["| " + " | ".join(HEAD) + " |", "| --- | --- |" + " ---: |" * (len(HEAD) - 2)]
-    for sitting in sittings:
-        for number, row in enumerate(sitting.rows):
-            net = f"{sitting.name}: {sitting.title}" if number == 0 else ""
-            lines.append("| " + " | ".join([net, row.framework, *_cells(sitting, row)]) + " |")
-    return "\n".join(lines)
+def peers(every: Sequence[Sitting | Timing]) -> list[str]:
+    """The frameworks beside aejax that any of them has a row of, in order."""
+    return list(dict.fromkeys(row.framework for found in every for row in found.rows if row.framework != OURS))
 
 
-def _cells(sitting: Sitting, row: Row) -> list[str]:
-    if row.missing:
-        return [f"missing: {row.missing.replace('|', '/')}", *[""] * (len(HEAD) - 3)]
+def ratio(found: Sitting | Timing, peer: str) -> figures.Spread | None:
+    """aejax's rate over the peer's, round by round; None where either has none."""
+    known = rates(found)
+    if peer == OURS or not {peer, OURS} <= known.keys():
+        return None
+    return figures.spread(figures.ratios(known[OURS], known[peer]))
+
+
+def fastest(found: Sitting | Timing) -> str | None:
+    """The peer with the largest rate."""
+    return figures.fastest({name: repeats for name, repeats in rates(found).items() if name != OURS})
+
+
+def label(found: Sitting | Timing) -> str:
+    """Its name, and its precision where that is not float32."""
+    precision = getattr(found, "precision", "float32")
+    return found.name + (f", {precision}" if precision != "float32" else "")
+
+
+# -- tables
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], words: int) -> str:
+    """Markdown, the first so many columns words and the others numbers."""
+    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * words + " ---: |" * (len(head) - words)]
+    return "\n".join([*lines, *("| " + " | ".join(cell.replace("|", "/") for cell in row) + " |" for row in rows)])
+
+
+def _times(spread: figures.Spread | None, brackets: bool = True) -> str:
+    """``2.31× (2.20..2.40)``."""
+    if spread is None:
+        return NONE
+    return f"{spread.median:.2f}×" + (f" ({spread.least:.2f}..{spread.most:.2f})" if brackets else "")
+
+
+def net_table(sittings: Sequence[Sitting]) -> str:
+    """A row a net: aejax, its ratio over the fastest peer and over each."""
+    others = peers(sittings)
+    over = ["over the fastest", *others] if others else []
+    head = ["net", "batch", "aejax, images/s", *over, "first step, s", "memory, MB", "share of peak"]
+
+    def row(found: Sitting) -> list[str]:
+        ours = next(row for row in found.rows if row.framework == OURS)
+        ratios = [_times(ratio(found, fastest(found) or ""))] if others else []
+        ratios += [_times(ratio(found, peer), brackets=False) for peer in others]
+        cells = ["missing", *ratios, *[""] * 3] if ours.missing else [_rate(ours)[0], *ratios, *_costs(found, ours)]
+        return [label(found), str(found.batch), *cells]
+
+    return _table(head, map(row, sittings), words=1)
+
+
+def operator_table(timings: Sequence[Timing]) -> str:
+    """A row an operator: aejax's time for a call, its arithmetic, its ratio over the fastest peer and over each."""
+    others = peers(timings)
+    over = ["over the fastest", *others] if others else []
+
+    def row(found: Timing) -> list[str]:
+        known = rates(found)
+        cells = [NONE, NONE]
+        if OURS in known:
+            rate = figures.spread(known[OURS]).median
+            cells = [f"{1e6 / rate:,.0f}", f"{found.operations * rate / 1e9:,.0f}" if found.operations else NONE]
+        ratios = [_times(ratio(found, fastest(found) or ""))] if others else []
+        return [found.name, *cells, *ratios, *(_times(ratio(found, peer), brackets=False) for peer in others)]
+
+    return _table(["operator", "aejax, µs", "GFLOP/s", *over], map(row, timings), words=1)
+
+
+def detail(sittings: Sequence[Sitting]) -> str:
+    """A row a net and framework."""
+    head = ("net", "framework", "images/s", "aejax is", "loss", "first step, s", "memory, MB", "share of peak")
+
+    def cells(found: Sitting, row: Row) -> list[str]:
+        if row.missing:
+            return [f"missing: {row.missing}", *[""] * (len(head) - 3)]
+        loss = f"{figures.mean(row.losses):.5g}" if _finite(row) else "not finite"
+        return [" ".join(_rate(row)), _times(ratio(found, row.framework)), loss, *_costs(found, row)]
+
+    rows = []
+    for found in sittings:
+        for number, row in enumerate(found.rows):
+            rows.append([f"{label(found)}: {found.title}" if number == 0 else "", row.framework, *cells(found, row)])
+    return _table(head, rows, words=2)
+
+
+def _rate(row: Row) -> tuple[str, str]:
     rate = figures.spread(row.rates)
-    share = "—"
-    if sitting.operations:
-        share = f"{figures.spread(figures.shares(row.rates, sitting.operations, sitting.peaks)).median:.0%}"
-    return [
-        f"{rate.median:,.0f} ({rate.least:,.0f}..{rate.most:,.0f})",
-        _ratio(sitting, row.framework),
-        f"{row.loss:.5g}",
-        f"{row.first_step:.1f}",
-        f"{row.memory / 1e6:,.0f}",
-        share,
-    ]
+    return f"{rate.median:,.0f}", f"({rate.least:,.0f}..{rate.most:,.0f})"
 
 
-def _ratio(sitting: Sitting, peer: str) -> str:
-    """``2.31× (2.20..2.40)``: aejax's rate over the peer's, round by round."""
-    known = rates(sitting)
-    if peer == OURS.name or OURS.name not in known:
-        return "—"
-    ratio = figures.spread(figures.ratios(known[OURS.name], known[peer]))
-    return f"{ratio.median:.2f}× ({ratio.least:.2f}..{ratio.most:.2f})"
+def _costs(found: Sitting, row: Row) -> list[str]:
+    """First step, memory, share of the peak."""
+    share = NONE
+    if found.operations:
+        share = f"{figures.spread(figures.shares(row.rates, found.operations, found.peaks)).median:.0%}"
+    return [f"{row.first_step:.1f}", f"{row.memory / 1e6:,.0f}", share]
 
 
-def summary(sitting: Sitting) -> list[str]:
-    """What the figures of a net come to: aejax beside the fastest peer, and whether all did the same work."""
-    known = rates(sitting)
-    lines = []
-    peer = figures.fastest({name: r for name, r in known.items() if name != OURS.name})
-    if peer and OURS.name in known:
-        lines.append(f"{sitting.name}: aejax is {_ratio(sitting, peer)} as fast as the fastest peer, {peer}.")
-    losses = [row.loss for row in sitting.rows if not row.missing]
+def _finite(row: Row) -> bool:
+    return all(loss is not None and math.isfinite(loss) for loss in row.losses)
+
+
+# -- sentences
+
+
+def verdicts(found: Sitting) -> list[str]:
+    """What is amiss with a net: losses that tell of other work, fewer steps before they were compared."""
+    told = []
+    known = [row for row in found.rows if not row.missing]
+    strange = [row.framework for row in known if not _finite(row)]
+    if strange:
+        told.append(f"{label(found)}: the loss of {', '.join(strange)} is not finite.")
+    losses = {row.framework: figures.mean(row.losses) for row in known if row.framework not in strange}
     if len(losses) > 1:
-        apart = figures.disagreement(losses)
-        judged = "agree" if apart <= AGREE else "DIFFER: not the same work"
-        lines.append(f"{sitting.name}: the losses {judged} within {apart:.1%}.")
+        apart = figures.disagreement(list(losses.values()))
+        own = max(figures.wander(row.losses) for row in known if row.framework in losses)
+        if apart > max(AGREE, own):
+            values = ", ".join(f"{name} {loss:.5g}" for name, loss in losses.items())
+            told.append(f"{label(found)}: the losses DIFFER by {apart:.1%}, so not all did the same work: {values}.")
+    return told
+
+
+def agreement(sittings: Sequence[Sitting]) -> list[str]:
+    """Which nets' losses were compared earlier than others', and by how much those that agree differ at most."""
+    fewer = [f"{label(found)} {found.compared}" for found in sittings if found.compared < STEPS]
+    lines = [line for found in sittings for line in verdicts(found)]
+    several = [found for found in sittings if len([row for row in found.rows if not row.missing]) > 1]
+    if several and not lines:
+        lines.append(f"The losses of all frameworks agree, on each of {len(several)} nets.")
+    if fewer:
+        lines.append(f"Losses were compared after {STEPS} steps, of slow nets after fewer: {', '.join(fewer)}.")
     return lines
 
 
-def text(about: Mapping[str, Any], sittings: Sequence[Sitting]) -> str:
-    """The table with what it was taken on, and what its columns mean."""
-    machine, settings = about["machine"], about["settings"]
-    versions: dict[str, str] = {}
-    for row in (row for sitting in sittings for row in sitting.rows):
-        versions |= {"python": machine["python"]} | row.versions if row.framework == OURS.name else row.versions
-    how = {row.framework: row.how for sitting in sittings for row in sitting.rows if row.how}
-    peaks = [peak for sitting in sittings for peak in sitting.peaks]
-    found = f"{figures.spread(peaks).median / 1e9:.0f} GFLOP/s" if peaks else "not measured"
-    return "\n".join([
-        f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, {machine['system']}; "
-        + ", ".join(f"{name} {version}" for name, version in versions.items()),
-        "",
-        table(sittings),
-        "",
-        *(line for sitting in sittings for line in summary(sitting)),
-        "",
-        f"Training in float32 on the CPU, {machine['cores']} threads each. images/s: the median (least..most) of "
-        f"{settings['repeats']} interleaved repeats of about {settings['seconds']:g} s. aejax is: its rate over "
-        f"this framework's, round by round. loss: per example, the mean over steps {STEPS - LAST + 1} to {STEPS}. "
-        "first step: from the start of the process to the end of the first training step, compilation caches empty. "
-        f"memory: the process's peak. share of peak: arithmetic of the matrix products over a float32 product of "
-        f"square matrices measured in every round, {found}.",
-        "",
-        *(f"{name}: {said}." for name, said in how.items()),
-    ])  # fmt: skip
+def caption(results: Results) -> str:
+    """What the figures were taken on."""
+    machine = results.machine
+    on = machine["accelerator"] or f"{machine['processor']}, {machine['cores']} cores"
+    return f"aejax's speed over other frameworks'\n{on}; a dot the median, a line least to most"
 
 
-def numbers(about: Mapping[str, Any], sittings: Sequence[Sitting]) -> dict[str, Any]:
-    """Everything measured, raw repeats included, for JSON."""
-    return {**about, "nets": [dataclasses.asdict(sitting) for sitting in sittings]}
+def text(results: Results) -> str:
+    """All tables, what they were taken on, and what their columns mean."""
+    sections = [_about(results)]
+    if results.nets:
+        sections += [net_table(results.nets), "\n".join([*agreement(results.nets), *_generated(results.nets)])]
+    if results.operators:
+        sections += ["Operators by themselves:", operator_table(results.operators)]
+    if results.nets:
+        sections += ["Every framework:", detail(results.nets)]
+    return "\n\n".join(section for section in [*sections, _meaning(results), _how(results)] if section)
 
 
-def draw(sittings: Sequence[Sitting], caption: str) -> Figure:
-    """A panel a net, a bar a framework: the median of images/s, a dot a repeat, and how many times as fast aejax is."""
-    columns = min(3, len(sittings))
-    rows = -(-len(sittings) // columns)
-    most = max(len(sitting.rows) for sitting in sittings)
-    page = drawing.new(max(drawing.PAGE * columns / 3, 4.5), rows * (0.8 + 0.28 * most) + 0.5)
-    panels = page.subplots(rows, columns, squeeze=False).ravel()
-    for axes in panels[len(sittings) :]:
-        axes.set_axis_off()
-    for number, (axes, sitting) in enumerate(zip(panels, sittings, strict=False)):
-        _draw_net(axes, sitting, names=number % columns == 0)
-    drawing.set_title(page, caption)
-    return page
+def _rows(results: Results) -> list[Row]:
+    return [row for found in [*results.nets, *results.operators] for row in found.rows]
 
 
-def _draw_net(axes, sitting: Sitting, names: bool) -> None:
-    known = rates(sitting)
-    places = range(len(sitting.rows))
-    for place, row, colour in zip(places, sitting.rows, COLOURS * len(sitting.rows), strict=False):
-        repeats = known.get(row.framework)
-        if not repeats:
-            axes.text(0, place, " missing", va="center", fontsize=7, color=drawing.GREY)
-            continue
-        middle = figures.spread(repeats).median
-        axes.barh(place, middle, color=colour, height=0.72)
-        axes.plot(repeats, [place] * len(repeats), "o", color=drawing.BLACK, markersize=1.8, markeredgewidth=0)
-        ratio = "" if row.framework == OURS.name else f"  ({_ratio(sitting, row.framework).split()[0]})"
-        axes.annotate(f"{middle:,.0f}{ratio}", (max(repeats), place), (4, 0), textcoords="offset points", va="center",
-                      fontsize=6.5)  # fmt: skip
-    drawing.tidy(axes)
-    axes.grid(visible=False)
-    axes.set_yticks(places, [row.framework if names else "" for row in sitting.rows], fontsize=7.5)
-    axes.tick_params(axis="y", length=0)
-    axes.invert_yaxis()
-    axes.set_xlim(0, 1.45 * max((max(r) for r in known.values()), default=1.0))
-    axes.xaxis.set_major_locator(MaxNLocator(3))
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    axes.tick_params(axis="x", labelsize=6.5)
-    axes.set_xlabel("images/s", fontsize=7.5)
-    axes.set_title(f"{sitting.name}\n{sitting.title}", fontsize=8)
+def _about(results: Results) -> str:
+    machine = results.machine
+    versions: dict[str, dict[str, None]] = {}
+    for row in _rows(results):
+        for name, version in row.versions.items():
+            versions.setdefault(name, {})[version] = None
+    told = [f"{name} {' and '.join(found)}" for name, found in {"python": [machine["python"]], **versions}.items()]
+    device = f"{machine['accelerator']}, " if machine["accelerator"] else ""
+    return (
+        f"{device}{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, {machine['system']}; "
+        + ", ".join(told)
+    )
+
+
+def _generated(sittings: Sequence[Sitting]) -> list[str]:
+    """Which nets were trained on generated examples."""
+    names = {label(found): found.data for found in sittings if nets.generated(found.data)}
+    if not names:
+        return []
+    told = ", ".join(f"{name} ({data.removeprefix(nets.GENERATED)})" for name, data in names.items())
+    return [f"Trained on generated examples, of the shape and type that the config's own data have: {told}."]
+
+
+def _meaning(results: Results) -> str:
+    settings, machine = results.settings, results.machine
+    where = "the GPU" if machine["device"] == "gpu" else f"the CPU, {machine['cores']} threads each"
+    lines = [
+        f"Measured on {where}. Medians (least..most) of {settings['repeats']} interleaved repeats of about "
+        f"{settings['seconds']:g} s for a net and {SHARE * settings['seconds']:g} s for an operator. "
+        "Ratios are aejax's rate over the other's, round by round: above 1 aejax is faster."
+    ]
+    if results.nets:
+        of = {"process": "the process's peak", "device": "the peak on the device, as the framework counts it"}
+        memory = "; ".join(of[kind] for kind in of if any(row.memory_of == kind for row in _rows(results)))
+        peaks: dict[str, list[float]] = {}
+        for found in results.nets:
+            peaks.setdefault(found.precision, []).extend(found.peaks)
+        found = ", ".join(f"{figures.spread(p).median / 1e9:,.0f} GFLOP/s in {name}" for name, p in peaks.items() if p)
+        lines.append(
+            f"loss: per example, the mean over the last {PARTS}/{PART} of the steps before timing. first step: from "
+            "the start of the process to the end of the first training step, compilation caches empty. "
+            f"memory: {memory}. share of peak: arithmetic of the products with kernels over a product of square "
+            f"matrices measured in every round, {found}."
+        )
+    if results.operators:
+        lines.append("GFLOP/s: of an operator's three products, forward and both gradients.")
+    return " ".join(lines)
+
+
+def _how(results: Results) -> str:
+    how: dict[str, dict[str, None]] = {}
+    for row in _rows(results):
+        if row.how:
+            how.setdefault(row.framework, {})[row.how] = None
+    return "\n".join(f"{name}: {'; or '.join(said)}." for name, said in how.items())

@@ -15,77 +15,43 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import protocol
-import tensorflow as tf
-from keras import ops
+from keras_codes import BINARISATIONS, CORRUPTIONS, code_of
+from keras_device import VERSIONS, memory, settle
+from keras_losses import Loss, decay_of, penalties
+from keras_nets import through
+from keras_operators import Operators
 
-ACTIVATIONS = {name: name for name in ("linear", "relu", "sigmoid", "tanh", "elu", "softplus", "silu")}
-ACTIVATIONS |= {"gelu": lambda x: ops.gelu(x, approximate=True)}
-INITS = {
-    "glorot_uniform": lambda std, seed: keras.initializers.GlorotUniform(seed),
-    "glorot_normal": lambda std, seed: keras.initializers.GlorotNormal(seed),
-    "he_uniform": lambda std, seed: keras.initializers.HeUniform(seed),
-    "he_normal": lambda std, seed: keras.initializers.HeNormal(seed),
-    "lecun_uniform": lambda std, seed: keras.initializers.LecunUniform(seed),
-    "lecun_normal": lambda std, seed: keras.initializers.LecunNormal(seed),
-    "normal": lambda std, seed: keras.initializers.RandomNormal(stddev=std, seed=seed),
-}
+POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
-class Winners(keras.layers.Layer):
-    """Lifetime sparsity: each unit's top activations over the batch, those above the (k+1)-th largest."""
-
-    def __init__(self, keep, batch):
-        super().__init__()
-        self.k = min(keep + 1, batch)
-
-    def call(self, z, training=False):
-        if not training:
-            return z
-        border = ops.top_k(ops.transpose(ops.stop_gradient(z)), self.k)[0][:, -1]
-        return ops.where(z > border, z, 0.0)
-
-
-class Adjoint(keras.layers.Layer):
-    """The transpose of a dense layer's kernel, with a bias of its own."""
-
-    def __init__(self, dense, bias_init, activation):
-        super().__init__()
-        self.dense = dense
-        self.bias = self.add_weight(shape=(dense.kernel.shape[0],), initializer=keras.initializers.Constant(bias_init))
-        self.activation = keras.activations.get(activation)
-
-    def call(self, x):
-        return self.activation(ops.matmul(x, ops.transpose(self.dense.kernel)) + self.bias)
+def autoencoder(net):
+    """From images, and noise where it is fixed for an example, to the terms of the loss, which its layers add."""
+    x = keras.Input(net["shape"], dtype="float32", name="images")
+    fixed = net["code"].get("fixed")
+    noise = {"noise": keras.Input((net["code"]["size"],), dtype="float32", name="noise")} if fixed else {}
+    binarised = protocol.pick(BINARISATIONS, "binarise", net["prepare"]["binarise"])()(x)
+    numbers = {key: value for key, value in net["corruption"].items() if key != "name"}
+    noisy = protocol.pick(CORRUPTIONS, "corruption", net["corruption"]["name"])(**numbers)(binarised)
+    h, encoder = through(noisy, net["encoder"], [], decay_of(net, "encoder"), net["seed"])
+    coded = code_of(net)(h, **noise)
+    dense = [layer for layer in encoder if isinstance(layer, keras.layers.Dense)]
+    output, decoder = through(coded["z"], net["decoder"], dense, decay_of(net, "decoder"), net["seed"] + len(encoder))
+    reported = {name: value for name, value in coded.items() if name in net["penalties"]}
+    known = {"x": binarised, "h": h, "output": output, **coded}
+    terms = [Loss(net)(binarised, output, reported)]
+    terms += [penalty(known) for penalty in penalties(net, {"encoder": encoder, "decoder": decoder}, reported)]
+    return keras.Model([x, *noise.values()], terms), None
 
 
-def build(net):
-    """The described net, from images [b, pixels] to what its likelihood reads."""
-    x = h = keras.Input((net["encoder"][0]["inputs"],))
-    encoder = []
-    for place, layer in enumerate(net["encoder"] + net["decoder"]):
-        if place == len(net["encoder"]) and net["code"]["name"] == "lifetime":
-            h = Winners(max(1, round(net["code"]["rate"] * net["batch"])), net["batch"])(h)
-        activation = protocol.pick(ACTIVATIONS, "activation", layer["activation"])
-        if "adjoint_of" in layer:
-            h = Adjoint(encoder[layer["adjoint_of"]], layer["bias_init"], activation)(h)
-            continue
-        init = protocol.pick(INITS, "kernel_init", layer["kernel_init"])(layer["init_std"], net["seed"] + place)
-        bias = keras.initializers.Constant(layer["bias_init"])
-        dense = keras.layers.Dense(layer["outputs"], activation, kernel_initializer=init, bias_initializer=bias)
-        h = dense(h)
-        encoder.append(dense)
-    return keras.Model(x, h)
+def classifier(net):
+    """From images to the logits of their classes."""
+    x = keras.Input(net["shape"], dtype="float32", name="images")
+    logits, _ = through(x, net["encoder"], [], 0.0, net["seed"])
+    logits = keras.layers.Activation("linear", dtype="float32")(logits)
+    return keras.Model(x, logits), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
-def likelihood(net):
-    """The loss of a batch, one number per example: summed over pixels, where Keras's own would be the mean."""
-    pixels = float(net["encoder"][0]["inputs"])
-    means = {
-        "bernoulli": lambda x, output: keras.losses.binary_crossentropy(x, output, from_logits=True),
-        "squared_error": keras.losses.mean_squared_error,
-    }
-    mean = protocol.pick(means, "likelihood", net["likelihood"])
-    return lambda x, output: pixels * mean(x, output)
+MODELS = {"autoencoder": autoencoder, "classifier": classifier}
 
 
 class Clock(keras.callbacks.Callback):
@@ -104,43 +70,70 @@ class Training:
     def __init__(self, steps_per_execution):
         self.steps_per_execution = steps_per_execution
 
-    def prepare(self, net, images, threads):
+    def prepare(self, net, images, labels, mean, threads, device):
         """Build, compile, and take the first step."""
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(threads)
+        settle(threads, device)
         keras.utils.set_random_seed(net["seed"])
+        policy = protocol.pick(POLICIES, "precision", net["precision"])
+        keras.config.set_dtype_policy(policy)
         raw = np.load(images)
-        self.x = raw.reshape(len(raw), -1).astype(np.float32)
-        if raw.dtype == np.uint8:
-            self.x /= 255
+        self.x = [prepared(raw, mean)]
+        if net["code"].get("fixed"):
+            self.x.append(noise_of(raw, net["code"]["size"], net["seed"]))
+        self.labels = np.load(labels) if labels else None
         self.batch, self.place, self.clock, adam = net["batch"], 0, Clock(), net["optim"]
-        self.model = build(net)
+        self.model, loss = protocol.pick(MODELS, "model", net["model"])(net)
         self.model.compile(
             keras.optimizers.Adam(adam["learning_rate"], adam["b1"], adam["b2"], epsilon=adam["eps"]),
-            likelihood(net), steps_per_execution=self.steps_per_execution,
+            loss, steps_per_execution=self.steps_per_execution,
         )  # fmt: skip
         self.train(1)
         return {
-            "versions": {"keras": keras.__version__, "tensorflow": tf.__version__},
+            "versions": VERSIONS,
             "how": f"fit on float32 arrays, jit_compile at its default ({self.model.jit_compile} here), "
-            f"steps_per_execution {self.steps_per_execution}",
+            f"steps_per_execution {self.steps_per_execution}" + (f", {policy}" if policy != "float32" else ""),
+            "parameters": sum(int(np.prod(weight.shape)) for weight in self.model.trainable_weights),
+            **memory(),
         }
 
     def train(self, steps):
-        """Take steps, as epochs of ``fit`` over so many images: their seconds, the mean loss of the last epoch."""
-        most = len(self.x) // self.batch
-        seconds, loss = 0.0, 0.0
-        while steps:
-            count = min(steps, most)
+        """Take steps, as epochs of ``fit`` over so many images: their seconds, and the mean of their losses."""
+        most = len(self.x[0]) // self.batch
+        seconds, total, left = 0.0, 0.0, steps
+        while left:
+            count = min(left, most)
             if self.place + count > most:
                 self.place = 0
-            rows = self.x[self.place * self.batch : (self.place + count) * self.batch]
-            history = self.model.fit(rows, rows, batch_size=self.batch, epochs=1, verbose=0, callbacks=[self.clock])
-            seconds, loss = seconds + self.clock.seconds, history.history["loss"][-1]
-            self.place, steps = self.place + count, steps - count
-        return {"seconds": seconds, "loss": float(loss)}
+            rows = slice(self.place * self.batch, (self.place + count) * self.batch)
+            inputs, labels = [array[rows] for array in self.x], None if self.labels is None else self.labels[rows]
+            history = self.model.fit(inputs, labels, self.batch, epochs=1, verbose=0, callbacks=[self.clock])
+            seconds, total = seconds + self.clock.seconds, total + count * history.history["loss"][0]
+            self.place, left = self.place + count, left - count
+        return {"seconds": seconds, "loss": total / steps, **memory()}
+
+
+def prepared(raw, mean):
+    """Raw images as float32: bytes over 255, less the mean image where there is one."""
+    x = raw.astype(np.float32)
+    if raw.dtype == np.uint8:
+        x /= 255
+    return x - np.load(mean) if mean else x
+
+
+def noise_of(raw, size, seed):
+    """Normal noise [n, size], the same for the same image wherever it comes again."""
+    known = {}
+    which = [known.setdefault(image.tobytes(), len(known)) for image in raw]
+    return np.random.default_rng(seed).standard_normal((len(known), size), np.float32)[which]
 
 
 if __name__ == "__main__":
-    training = Training(int(sys.argv[1]) if len(sys.argv) > 1 else 1)
-    protocol.serve({"prepare": training.prepare, "train": training.train})
+    training, operators = Training(int(sys.argv[1]) if len(sys.argv) > 1 else 1), Operators()
+    protocol.serve(
+        {
+            "prepare": training.prepare,
+            "train": training.train,
+            "operator": operators.operator,
+            "repeat": operators.repeat,
+        }
+    )

@@ -2,7 +2,8 @@
 
 Standard library only, and nothing of aejax: the peers' interpreter runs it too.
 A request is ``{"do": name, …arguments}``. Its reply is what the handler returns and
-``memory``, the peak so far in bytes; or ``{"error": line}``. The end of the input ends the worker.
+``memory``, the peak so far in bytes, with ``memory_of`` "process"; or "device" where the handler itself returned
+``memory``, as frameworks that count an accelerator's do. Or ``{"error": line}``. The end of the input ends the worker.
 """
 
 import json
@@ -51,7 +52,11 @@ def serve(handlers: Mapping[str, Callable[..., Mapping[str, Any]]]) -> None:
     for line in sys.stdin:
         request = json.loads(line)
         try:
-            reply = {**handlers[request.pop("do")](**request), "memory": peak_memory()}
+            reply = dict(pick(handlers, "request", request.pop("do"))(**request))
+            if "memory" not in reply:
+                reply["memory"] = peak_memory()
+                reply["memory_of"] = "process"
+            reply.setdefault("memory_of", "device")
         except Refused as error:
             reply = {"error": str(error)}
         except Exception as error:  # a library's; the parent tells it in the row
