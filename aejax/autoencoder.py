@@ -2,6 +2,9 @@
 
 ``x̃ = corrupt(x)``, ``h = encoder(x̃)``, ``z = code(h)``, ``x̂ = decoder(z)``, and per
 example ``loss = reconstruction(x, x̂) + Σ weight · penalty``.
+
+Encoder and decoder compute in the type that ``config.precision`` names; what goes into them and comes out of them, and
+all the rest, is float32.
 """
 
 from collections.abc import Mapping
@@ -67,15 +70,15 @@ class Autoencoder(nn.Module):
         """
         given = {"weight": jnp.ones(x.shape[0]), "key": None, "train": False}
         numbers = {**(self.config.code if numbers is None else numbers), "identity": image_identity(x)}
-        return self._code(self.encoder(x), numbers, **given).z
+        return self._code(self._encoder(x), numbers, **given).z
 
     def output(self, z: jax.Array) -> jax.Array:
         """Codes -> what the likelihood reads [b, h, w, c]."""
-        return self.decoder(z)
+        return self._decoder(z)
 
     def linear(self, z: jax.Array) -> jax.Array:
         """Codes -> the decoder's output without its bias; for decoders that are one dictionary of atoms."""
-        return self.decoder.linear(z)
+        return self.decoder.linear(self._compute(z)).astype(jnp.float32)
 
     def decode(self, z: jax.Array) -> jax.Array:
         """Codes -> mean images [b, h, w, c]."""
@@ -107,7 +110,7 @@ class Autoencoder(nn.Module):
         """
         identity = image_identity(x) if identity is None else identity
         given = {"weight": jnp.ones(x.shape[0]), "key": key, "train": True}
-        coded = self._code(self.encoder(x), {**self.config.code, "identity": identity}, **given)
+        coded = self._code(self._encoder(x), {**self.config.code, "identity": identity}, **given)
         return coded.z[0] if hasattr(self.code, "bound") else coded.z
 
     def __call__(
@@ -140,7 +143,7 @@ class Autoencoder(nn.Module):
         learns = schema.learns(self.config.optim)
         noisy, where = self._corrupted(x, arguments["corruption"], keys.named(key, "corruption"), train)
         given = {"train": train and learns("encoder"), "weight": weight, "key": keys.named(key, "encoder")}
-        h = self.encoder(noisy, **given)
+        h = self._encoder(noisy, **given)
         numbers = {**arguments["code"], "progress": progress}
         numbers["identity"] = image_identity(x) if identity is None else identity
         coded = self._code(h, numbers, weight=weight, key=keys.named(key, "code"), train=train)
@@ -164,6 +167,15 @@ class Autoencoder(nn.Module):
 
     # -- how
 
+    def _compute(self, a: jax.Array) -> jax.Array:
+        return a.astype(nets.precision(self.config.precision))
+
+    def _encoder(self, x: jax.Array, **given) -> jax.Array:
+        return self.encoder(self._compute(x), **given).astype(jnp.float32)
+
+    def _decoder(self, z: jax.Array, **given) -> jax.Array:
+        return self.decoder(self._compute(z), **given).astype(jnp.float32)
+
     def _corrupted(self, x, numbers: Mapping, key, train: bool) -> Corrupted:
         if not train:
             return Corrupted(x, None)  # so nothing to emphasise
@@ -177,7 +189,7 @@ class Autoencoder(nn.Module):
         """The decoder's output for the first sample [b, h, w, c], and the reconstruction term of all [k, b]."""
         k, b = z.shape[:2]
         tile = (lambda a: jnp.broadcast_to(a[None], (k, *a.shape)).reshape(k * b, *a.shape[1:])) if k > 1 else _same
-        output = self.decoder(z.reshape(k * b, *z.shape[2:]), weight=tile(weight), **given)
+        output = self._decoder(z.reshape(k * b, *z.shape[2:]), weight=tile(weight), **given)
         numbers = parts.matching(type(self.likelihood), arguments["loss"])
         c = self.config.corruption
         if where is not None and (c.emphasis, c.rest) != (1.0, 1.0):
@@ -188,20 +200,22 @@ class Autoencoder(nn.Module):
     def _penalties(self, context: Mapping, arguments: Arguments) -> dict[str, jax.Array]:
         """The penalties that the config gives a weight: [b] by name, unweighted.
 
-        Running statistics and the like are constants to them.
+        Running statistics and the like are constants to them. Those that differentiate encoder or decoder do it in
+        float32, whatever the precision: the difference of two close Jacobians would be mostly bfloat16's rounding.
         """
         names = schema.penalties(self.config.loss)
         if not names:
             return {}
         model, variables = self.unbind()
+        exact = model.clone(config=FrozenConfigDict({**self.config.to_dict(), "precision": "float32"}))
         frozen = jax.lax.stop_gradient(variables)
         variables = {**frozen, "params": variables["params"]}
         known = {
             **{name: self.config.loss[name] for name in self.config.loss},
             **arguments["loss"],
             **context,
-            "encode": lambda x: model.apply(variables, x, arguments["code"], method="encode"),
-            "decode": lambda z: model.apply(variables, z, method="output"),
+            "encode": lambda x: exact.apply(variables, x, arguments["code"], method="encode"),
+            "decode": lambda z: exact.apply(variables, z, method="output"),
             "decode_linear": lambda z: model.apply(variables, z, method="linear"),
             "frozen_decode": lambda z: model.apply(frozen, z, method="output"),
             "one_layer": self._one_layer(context["h"]),

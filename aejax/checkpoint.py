@@ -1,7 +1,8 @@
 """Checkpoints by orbax: saved whole or not at all, read on any device count and platform.
 
 ``<workdir>/checkpoints/<step>/`` holds one item a name, each a tree of arrays, and
-``meta``, a JSON object. Nothing is pickled.
+``meta``, a JSON object. Nothing is pickled. Orbax is imported when something is saved or read: a first step
+should not wait for it.
 """
 
 import errno
@@ -12,7 +13,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import orbax.checkpoint as ocp
 from absl import logging
 
 FOLDER = "checkpoints"
@@ -36,11 +36,17 @@ class Checkpoints:
     """The checkpoints of a workdir, of which the newest ``keep`` stay."""
 
     def __init__(self, workdir: Path, keep: int = 1):
+        self.folder, self._keep = Path(workdir).absolute() / FOLDER, keep
+
+    def _manager(self):
+        """Orbax's, to be closed."""
+        import orbax.checkpoint as ocp
+
         logging.set_verbosity(logging.FATAL)  # what orbax says of every file; what matters is raised
-        self.folder = Path(workdir).absolute() / FOLDER
-        self._options = ocp.CheckpointManagerOptions(
-            max_to_keep=keep, enable_async_checkpointing=False, create=False, cleanup_tmp_directories=True
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=self._keep, enable_async_checkpointing=False, create=False, cleanup_tmp_directories=True
         )
+        return ocp.CheckpointManager(self.folder, options=options)
 
     def steps(self) -> list[int]:
         """The steps saved, oldest first."""
@@ -57,15 +63,17 @@ class Checkpoints:
         Raises:
           OSError: the disk is full or cannot be written; earlier checkpoints stay.
         """
+        from orbax.checkpoint import args
+
         self.folder.mkdir(parents=True, exist_ok=True)
         self._refuse_full_disk(items)
         here, old = self.folder / str(step), self.folder / f"replaced_{step}"
         if here.exists():
             here.rename(old)
-        trees = {name: ocp.args.StandardSave(tree) for name, tree in items.items()}
+        trees = {name: args.StandardSave(tree) for name, tree in items.items()}
         try:
-            with ocp.CheckpointManager(self.folder, options=self._options) as manager:
-                manager.save(step, args=ocp.args.Composite(**trees, meta=ocp.args.JsonSave(dict(meta))), force=True)
+            with self._manager() as manager:
+                manager.save(step, args=args.Composite(**trees, meta=args.JsonSave(dict(meta))), force=True)
         except Exception as error:
             self._recover()
             if "No space left" in str(error):
@@ -95,12 +103,14 @@ class Checkpoints:
         Raises:
           FileNotFoundError: one of them is not there; and whatever a truncated file makes tensorstore raise.
         """
+        from orbax.checkpoint import args
+
         for name in templates:
             if not (self.folder / str(step) / name).is_dir():
                 raise FileNotFoundError(f"{name} is missing")
-        with ocp.CheckpointManager(self.folder, options=self._options) as manager:
-            wanted = {name: ocp.args.StandardRestore(tree) for name, tree in templates.items()}
-            got = manager.restore(step, args=ocp.args.Composite(**wanted, meta=ocp.args.JsonRestore()))
+        wanted = {name: args.StandardRestore(tree) for name, tree in templates.items()}
+        with self._manager() as manager:
+            got = manager.restore(step, args=args.Composite(**wanted, meta=args.JsonRestore()))
         return Checkpoint(step, {name: got[name] for name in templates}, got["meta"])
 
     def newest(self, templates: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> Checkpoint | None:

@@ -115,6 +115,7 @@ def check(config: Mapping) -> None:
     parts.find(optim.SCHEDULES, "optim.schedule", config["optim"]["schedule"])
     parts.find(optim.OPTIMISERS, "optim.name", config["optim"]["name"])
     parts.find(model.MODELS, "model", config["model"])
+    nets.precision(config["precision"])
     parts.find(classifier.FEATURES, "classifier.on", config["classifier"]["on"])
     schema.find_transforms(config["data"])
     schema.keys_read(config)

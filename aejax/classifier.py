@@ -3,7 +3,8 @@
 The encoder's last layer gives way to a dense head with one output a class
 (``classifier.on="hidden"``), or the head reads the code (``classifier.on="code"``). With
 ``start.workdir`` the encoder's weights come from a run; ``optim.freeze`` keeps them,
-``optim.encoder_rate`` fine-tunes them at a rate of their own.
+``optim.encoder_rate`` fine-tunes them at a rate of their own. The encoder computes in
+the type that ``config.precision`` names, the head and the loss in float32.
 """
 
 import jax
@@ -73,12 +74,14 @@ def hidden(model: Classifier, x: jax.Array, **given) -> jax.Array:
     Raises:
       UserError: the encoder has no hidden layer.
     """
-    return model.encoder.hidden(x, **given)
+    x = x.astype(nets.precision(model.config.precision))
+    return model.encoder.hidden(x, **given).astype(jnp.float32)
 
 
 def code(model: Classifier, x: jax.Array, *, train: bool, weight: jax.Array, key: jax.Array | None) -> jax.Array:
     """The code, as it is encoded: without masks and noise, flat [b, d]."""
-    h = model.encoder(x, train=train, weight=weight, key=key)
+    x = x.astype(nets.precision(model.config.precision))
+    h = model.encoder(x, train=train, weight=weight, key=key).astype(jnp.float32)
     known = {"progress": 1.0, "identity": None, **model.config.code}
     numbers = parts.matching(type(model.code), known)
     z = model.code(h, train=False, weight=weight, key=None, **numbers).z

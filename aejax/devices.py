@@ -5,15 +5,17 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from aejax import compilation
 from aejax.errors import UserError
 
 
 def mesh(count: int) -> Mesh:
-    """A mesh with one axis, ``data``, over the first ``count`` devices; 0 takes all.
+    """A mesh with one axis, ``data``, over the first ``count`` devices; 0 takes all. It settles how JAX compiles.
 
     Raises:
       UserError: there are not so many.
     """
+    compilation.settle()
     devices = jax.devices()
     if not 0 <= count <= len(devices):
         raise UserError(f"config.mesh.devices={count} but {len(devices)} are here; accepted: 0 (all) to {len(devices)}")

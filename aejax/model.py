@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from ml_collections import FrozenConfigDict
 
@@ -39,10 +40,11 @@ def arguments(config: Mapping, examples: int | None = None) -> dict[str, Any]:
       examples: the number of training examples; that of a batch unless given.
     """
     sections = ("code", "corruption", "loss", "optim")
-    numbers = {s: {k: jnp.float32(v) for k, v in config[s].items() if isinstance(v, float)} for s in sections}
-    numbers["code"].update({k: jnp.int32(v) for k, v in config["code"].items() if type(v) is int})
+    numbers = {s: {k: np.float32(v) for k, v in config[s].items() if isinstance(v, float)} for s in sections}
+    numbers["code"].update({k: np.int32(v) for k, v in config["code"].items() if type(v) is int})
     examples = config["train"]["batch_size"] if examples is None else examples
-    return {"seed": jnp.uint32(config["seed"]), "examples": jnp.float32(examples), **numbers}
+    found = {"seed": np.uint32(config["seed"]), "examples": np.float32(examples), **numbers}
+    return jax.device_put(found)  # NumPy's numbers: those of Python would compile a conversion
 
 
 def init(model: nn.Module, seed: jax.Array | int) -> dict[str, Any]:
@@ -74,10 +76,11 @@ def objective(
 def measured(model: nn.Module) -> list[str]:
     """The names of what a pass measures: the loss, its terms, and figures."""
 
-    def call(key):
+    def call():
+        key = jax.random.key(0)  # within, so that nothing is computed
         x, weight = jnp.zeros((2, *model.shape)), jnp.ones(2)
         given = {"weight": weight, "key": key, "train": False, "labels": jnp.zeros(2, jnp.int32)}
         out, _ = model.init_with_output(key, x, arguments(model.config), **given)
         return {"loss": out.loss, **out.terms, **out.figures}
 
-    return list(jax.eval_shape(call, jax.random.key(0)))
+    return list(jax.eval_shape(call))

@@ -1,5 +1,6 @@
 """Figures drawn while training goes on."""
 
+import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,7 +11,10 @@ from aejax.trainer import Trainer
 
 
 class Pictures:
-    """Test images over their reconstructions, drawn in a thread of its own while training goes on."""
+    """Test images over their reconstructions, drawn in a thread of its own while training goes on.
+
+    Not before ``begin``: importing matplotlib would keep the first step waiting.
+    """
 
     def __init__(self, trainer: Trainer, workdir: Path):
         self.trainer = trainer
@@ -21,6 +25,7 @@ class Pictures:
         self._images = images[chosen]
         self._pool = ThreadPoolExecutor(1)
         self._drawing: Future | None = None
+        self._begun = threading.Event()
 
     def draw(self, epoch: int) -> None:
         """Draw after this epoch, if it is among those chosen; the last one always is where any is."""
@@ -33,6 +38,7 @@ class Pictures:
         self._drawing = self._pool.submit(self._draw, epoch, x, reconstruction)
 
     def _draw(self, epoch: int, x: np.ndarray, reconstruction: np.ndarray) -> None:
+        self._begun.wait()
         from aejax.analysis import figure, reconstructions, views  # matplotlib takes half a second to import
 
         self.folder.mkdir(exist_ok=True)
@@ -46,10 +52,16 @@ class Pictures:
             title += f"\n{notes}"
         figure.save(figure.draw_reconstructions(x, reconstruction, title), self.folder / f"epoch_{epoch:04d}.png")
 
+    def begin(self) -> None:
+        """Figures may be drawn from now on."""
+        self._begun.set()
+
     def wait(self) -> None:
         """Until the last figure is on the disk; raises what drawing it raised."""
         if self._drawing is not None:
+            self.begin()
             self._drawing.result()
 
     def close(self) -> None:
+        self.begin()
         self._pool.shutdown(wait=True)

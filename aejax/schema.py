@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from aejax import codes, corruptions, losses, nets, parts
 from aejax import penalties as penalty_functions
@@ -51,17 +52,18 @@ def learns(optim: Mapping) -> Callable[[str], bool]:
 def reported(code: type) -> dict[str, list[str]]:
     """The names of the penalties and the extras that a code gives, found by calling it on shapes alone."""
     made = code(size=2, parent=None)  # of no model, though it is called within one
-    b, key = 4, jax.random.key(0)
+    weight = np.ones(4, np.float32)
     numbers = {name: 1.0 for name in parts.parameters(code) if name not in ("self", "h", "train", "weight", "key")}
-    numbers = {**numbers, **({"identity": jnp.zeros(b, jnp.uint32)} if "identity" in numbers else {})}
+    numbers = {**numbers, **({"identity": np.zeros(4, np.uint32)} if "identity" in numbers else {})}
     names = {}
 
     def call(h):
-        coded, _ = made.init_with_output(key, h, train=False, weight=jnp.ones(b), key=key, **numbers)
+        key = jax.random.key(0)  # within, so that nothing is computed
+        coded, _ = made.init_with_output(key, h, train=False, weight=weight, key=key, **numbers)
         names.update(penalties=sorted(coded.penalties), extras=sorted(coded.extras))
         return coded.z
 
-    for shape in ((b, made.features), (b, 2, 2, made.features)):
+    for shape in ((4, made.features), (4, 2, 2, made.features)):
         try:
             jax.eval_shape(call, jax.ShapeDtypeStruct(shape, jnp.float32))
             return names

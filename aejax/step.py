@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import linen as nn
 from flax import struct
@@ -48,7 +49,7 @@ def init_state(model: nn.Module, arguments: Mapping) -> State:
 def zero_sums(model: nn.Module) -> Sums:
     """Sums over no steps: of the loss and each term, of the steps, and -1 for no non-finite loss."""
     names = (*models.measured(model), "steps")
-    return {**{name: jnp.float32(0) for name in names}, "first_non_finite": jnp.int32(-1)}
+    return {**{name: np.float32(0) for name in names}, "first_non_finite": np.int32(-1)}
 
 
 def train_step(
@@ -98,13 +99,13 @@ def make_stretch(model: nn.Module, total: int, mesh: Mesh) -> Callable:
     """
     batch = model.config.train.batch_size
     room = devices.padded(batch, mesh)
-    weight = (jnp.arange(room) < batch).astype(jnp.float32)
+    weight = (np.arange(room) < batch).astype(np.float32)
 
     def one(state, sums, examples, order, first, preprocessing, arguments):
         rows = batch_rows(order, state.step - first, batch)
         rows = jax.lax.with_sharding_constraint(jnp.pad(rows, (0, room - batch)), devices.batched(mesh))
         raw, labels = jax.tree.map(lambda a: a.at[rows].get(mode="promise_in_bounds"), examples)
-        following, terms = train_step(model, total, state, raw, weight, arguments, preprocessing, labels)
+        following, terms = train_step(model, total, state, raw, jnp.asarray(weight), arguments, preprocessing, labels)
         bad = (sums["first_non_finite"] < 0) & ~jnp.isfinite(terms["loss"])
         found = jnp.where(bad, state.step, sums["first_non_finite"])
         added = {name: sums[name] + value for name, value in {**terms, "steps": 1.0}.items()}

@@ -74,14 +74,14 @@ def run(config: FrozenConfigDict, workdir: Path | str) -> int:
         checks.check_data(config, dataset)
         trainer = Trainer(config, dataset, mesh)
         checkpoints = Checkpoints(folder, config.checkpoint.keep)
-        if not trainer.restore(checkpoints):
+        fresh = not trainer.restore(checkpoints)
+        if fresh:
             trainer.init()
-            workdirs.write_config(folder, config)  # not before: a config that is refused leaves the folder free
-            if config.greedy.epochs:
-                if status := greedy.train(config, folder, run):
-                    return status
-                trainer.take(greedy.assembled(config, folder, trainer.state.variables))
-        workdirs.write_config(folder, config)
+        workdirs.write_config(folder, config)  # not before: a config that is refused leaves the folder free
+        if fresh and config.greedy.epochs:
+            if status := greedy.train(config, folder, run):
+                return status
+            trainer.take(greedy.assembled(config, folder, trainer.state.variables))
         if trainer.meta["finished"]:
             print(f"{folder} is finished: {trainer.step} steps. To train anew, name another --workdir.")
             return 0
@@ -121,6 +121,7 @@ def loop(trainer: Trainer, workdir: Path, checkpoints: Checkpoints, began: float
                 )
                 refuse_non_finite(trainer, checkpoints)
                 if trainer.step == first:
+                    pictures.begin()
                     timing.write("first_call", steps=count, seconds=round(time.monotonic() - began, 3))
                 trainer.step += count
                 seconds = time.monotonic() - now

@@ -59,7 +59,8 @@ class Trainer:
 
     def init(self) -> None:
         """The state before the first step."""
-        optim.check_frozen(self.config.optim, jax.eval_shape(lambda: models.init(self.model, 0))["params"])
+        if self.config.optim.freeze:
+            optim.check_frozen(self.config.optim, jax.eval_shape(lambda: models.init(self.model, 0))["params"])
         make = jax.jit(lambda a: programs.init_state(self.model, a), out_shardings=self.everywhere)
         self.state = make(self.arguments)
         statistics = None

@@ -18,6 +18,8 @@ def base() -> ConfigDict:
     c = ConfigDict()
     c.name = "base"  # what the run is called; the default workdir is runs/<name>
     c.model = "autoencoder"  # autoencoder, or classifier: the encoder with a dense head in place of its last layer
+    c.precision = "float32"  # what nets compute in: float32 on every platform (TF32, on GPUs, only where the variable
+    # JAX_DEFAULT_MATMUL_PRECISION asks for it), or bfloat16; parameters, codes, losses and optimiser stay float32
     c.seed = 0  # initial weights, order of the batches, noise (argument)
 
     c.data = ConfigDict()

@@ -1,9 +1,13 @@
-"""Eight host devices, of which a run takes one unless a test asks for more; no silent broadcasting."""
+"""Eight host devices, of which a run takes one unless a test asks for more; no silent broadcasting; nobody's cache."""
+
+import os
 
 import jax
 import numpy as np
 import pytest
 
+os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"  # of the processes that tests start
+jax.config.update("jax_enable_compilation_cache", False)
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 

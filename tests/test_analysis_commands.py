@@ -229,7 +229,8 @@ def test_pictures_in_training_say_when_and_how(tmp_path, monkeypatch, epoch, tol
     monkeypatch.setattr(figure, "save", lambda *_: None)
     config = SimpleNamespace(name="toy", loss=SimpleNamespace(likelihood="multinomial"))
     trainer = SimpleNamespace(config=config, masked=False)
-    pictures = SimpleNamespace(trainer=trainer, folder=tmp_path / "figures", _split="test")
+    begun = SimpleNamespace(wait=lambda: None)
+    pictures = SimpleNamespace(trainer=trainer, folder=tmp_path / "figures", _split="test", _begun=begun)
     x = np.ones((2, 1, 1, 4), np.float32)
     Pictures._draw(pictures, epoch, x, x / 4)
     y, title = drawn[0]

@@ -44,6 +44,7 @@ def at_the_root(monkeypatch):
         ([WTA, "--config.encoder.widths=a,b"], ["config.encoder.widths", "whole numbers"]),
         ([WTA, "--config.data.name=mnits"], ["data.name='mnits'", "accepted: mnist5k, digits"]),
         ([WTA, "--config.code.name=lifetim"], ["config.code.name='lifetim'", "batch_top_k, deterministic, "]),
+        ([WTA, "--config.precision=half"], ["config.precision='half'", "accepted: bfloat16, float32"]),
         ([WTA, "--config.encoder.name=mpl"], ["config.encoder.name='mpl'", "mlp"]),
         ([WTA, "--config.decoder.name=mpl"], ["config.decoder.name='mpl'", "mlp, tied"]),
         ([WTA, "--config.corruption.name=fog"], ["config.corruption.name='fog'", "gaussian, masking, none"]),

@@ -4,7 +4,8 @@ An encoder ends in a linear layer: what it returns, [b, d] or maps [b, h', w', d
 are pre-activations, and ``aejax.codes`` makes a code of them. A decoder ends in a
 linear layer too: what it returns is read by a likelihood (logits, or a mean).
 Both are called as ``net(x, train=…, weight=…, key=…)``: with the batch's statistics
-and dropout, or without; ``weight`` [b] is 1 for an example and 0 for padding.
+and dropout, or without; ``weight`` [b] is 1 for an example and 0 for padding. They compute in the
+type of x and return it; parameters are float32.
 """
 
 from aejax.nets.allconv import AllconvDecoder, AllconvEncoder
@@ -15,10 +16,12 @@ from aejax.nets.layers import (
     KERNEL_INITS,
     KERNEL_INITS_WITH_STD,
     NORMS,
+    PRECISIONS,
     activation,
     dropout,
     kernel_init,
     norm,
+    precision,
 )
 from aejax.nets.maps import GROWS, SHRINKS
 
@@ -28,6 +31,7 @@ __all__ = [
     "KERNEL_INITS",
     "KERNEL_INITS_WITH_STD",
     "NORMS",
+    "PRECISIONS",
     "SHRINKS",
     "AllconvDecoder",
     "AllconvEncoder",
@@ -42,4 +46,5 @@ __all__ = [
     "dropout",
     "kernel_init",
     "norm",
+    "precision",
 ]

@@ -9,11 +9,14 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from aejax.errors import UserError
-from aejax.nets.layers import Finish, activation, kernel_init, norm
+from aejax.nets.layers import Finish, activation, kernel_init, norm, shifted
 
 
 class Dense(nn.Module):
-    """``y = x W + b`` with W [inputs, outputs], and the adjoint of its linear part, ``x = y Wᵀ``; b if ``biased``."""
+    """``y = x W + b`` with W [inputs, outputs], and the adjoint of its linear part, ``x = y Wᵀ``; b if ``biased``.
+
+    Products are in the type of what comes in.
+    """
 
     inputs: int
     outputs: int
@@ -27,11 +30,11 @@ class Dense(nn.Module):
             self.bias = self.param("bias", nn.initializers.constant(self.bias_init), (self.outputs,))
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        y = x @ self.kernel
-        return y + self.bias[None] if self.biased else y
+        y = x @ self.kernel.astype(x.dtype)
+        return shifted(y, self.bias) if self.biased else y
 
     def adjoint(self, y: jax.Array) -> jax.Array:
-        return y @ self.kernel.T
+        return y @ self.kernel.astype(y.dtype).T
 
 
 def dense_stack(net: nn.Module, sizes: tuple[int, ...], section: str, hidden: int) -> list[Dense]:
@@ -171,7 +174,7 @@ class TiedDecoder(nn.Module):
     ) -> jax.Array:
         h = z
         for layer, bias in zip(reversed(self.encoder.layers), self.biases, strict=True):
-            h = layer.adjoint(h) + bias[None]
+            h = shifted(layer.adjoint(h), bias)
             if layer is not self.encoder.layers[0]:
                 h = self.act(h)
         return h.reshape(z.shape[0], *self.shape)
@@ -215,9 +218,13 @@ class DictionaryDecoder(nn.Module):
 
     def linear(self, z: jax.Array) -> jax.Array:
         """``z D`` as an image [b, h, w, c], without the bias."""
-        return (z @ self.atoms()).reshape(z.shape[0], *self.shape)
+        return self._flat(z).reshape(z.shape[0], *self.shape)
 
     def __call__(
         self, z: jax.Array, *, train: bool = False, weight: jax.Array | None = None, key: jax.Array | None = None
     ) -> jax.Array:
-        return self.linear(z) + self.bias.reshape(1, *self.shape)
+        return shifted(self._flat(z), self.bias).reshape(z.shape[0], *self.shape)
+
+    def _flat(self, z: jax.Array) -> jax.Array:
+        """``z D`` [b, pixels]."""
+        return z @ self.atoms().astype(z.dtype)

@@ -1,6 +1,7 @@
 """What stands between the layers of every net: activations, initialisers, normalisation, dropout.
 
-A hidden layer is its linear part, then norm, activation and dropout, in this order.
+A hidden layer is its linear part, then norm, activation and dropout, in this order. Each computes in
+the type of what it is given, float32 or bfloat16, with parameters that are float32; sums over examples are float32.
 """
 
 from collections.abc import Callable
@@ -19,6 +20,8 @@ ACTIVATIONS: dict[str, Callable] = {
         + ("selu", "sigmoid", "silu", "soft_sign", "softplus", "swish", "tanh")
     },
 }
+
+PRECISIONS = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 _SCALED = (
     *("glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "lecun_normal", "lecun_uniform"),
@@ -49,6 +52,24 @@ def kernel_init(name: str, std: float, key: str) -> Callable:
     return parts.find(KERNEL_INITS, key, name)(std)
 
 
+def precision(name: str) -> jnp.dtype:
+    """The type of that name that nets compute in.
+
+    Raises:
+      UserError: there is none of that name.
+    """
+    return parts.find(PRECISIONS, "precision", name)
+
+
+def shifted(y: jax.Array, bias: jax.Array) -> jax.Array:
+    """``y + bias`` for y [b, d] and a bias [d], in the type of y.
+
+    The sum is float32's: the bias's gradient is a sum over examples, and in bfloat16, whose digits are eight bits, a
+    sum of ones ends at 256 or, in blocks, at some thousands.
+    """
+    return (y.astype(bias.dtype) + bias[None]).astype(y.dtype)
+
+
 class NoNorm(nn.Module):
     """The identity."""
 
@@ -63,7 +84,7 @@ class BatchNorm(nn.Module):
     """``(h − mean) / √(variance + 1e-5) · scale + bias`` for each feature of the last axis.
 
     In training, mean and variance are those of the global batch (and of all places of a map), over the
-    examples of weight above 0; otherwise the running ones, in the collection ``batch_stats``, of which
+    examples of weight above 0, in float32; otherwise the running ones, in the collection ``batch_stats``, of which
     each training step renews a tenth (Ioffe & Szegedy, arXiv 1502.03167).
     """
 
@@ -73,19 +94,19 @@ class BatchNorm(nn.Module):
     def __call__(self, h: jax.Array, *, train: bool, weight: jax.Array | None) -> jax.Array:
         mask = None if weight is None else jnp.reshape(weight > 0, (-1,) + (1,) * (h.ndim - 1))
         # The variance in two passes: the difference of two large numbers loses the digits of a small variance.
-        norm = nn.BatchNorm(momentum=0.9, use_fast_variance=False, name="norm")
+        norm = nn.BatchNorm(momentum=0.9, use_fast_variance=False, dtype=h.dtype, name="norm")
         return norm(h, use_running_average=not train, mask=mask)
 
 
 class LayerNorm(nn.Module):
     """``(h − mean) / √(variance + 1e-5) · scale + bias`` over the last axis, for each example and each place of a map
-    by itself (Ba et al., arXiv 1607.06450)."""
+    by itself, its statistics in float32 (Ba et al., arXiv 1607.06450)."""
 
     centres = False
 
     @nn.compact
     def __call__(self, h: jax.Array, *, train: bool, weight: jax.Array | None) -> jax.Array:
-        return nn.LayerNorm(epsilon=1e-5, use_fast_variance=False, name="norm")(h)
+        return nn.LayerNorm(epsilon=1e-5, use_fast_variance=False, dtype=h.dtype, name="norm")(h)
 
 
 NORMS: dict[str, type[nn.Module]] = {"none": NoNorm, "batch": BatchNorm, "layer": LayerNorm}
