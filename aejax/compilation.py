@@ -17,6 +17,11 @@ LARGEST = 1024**3  # bytes of all programs kept; beyond them the one goes that w
 SECONDS = 0.05  # what compiles faster is not kept: reading it takes as long
 
 
+def seldom() -> dict[str, int] | None:
+    """Options for ``jax.jit`` of a program that is run a few times: compiled in a quarter of the time on a CPU."""
+    return {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
+
+
 def settle() -> None:
     """Products of float32 in float32 on every platform, and compiled programs kept in the project's cache.
 

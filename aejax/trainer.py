@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import FrozenConfigDict
 
-from aejax import checkpoint, devices, inputs, optim, schema, start
+from aejax import checkpoint, compilation, devices, inputs, optim, schema, start
 from aejax import model as models
 from aejax import step as programs
 from aejax.checkpoint import Checkpoints
@@ -39,7 +39,7 @@ class Trainer:
         self.arguments = put(models.arguments(config, len(dataset.train)))
         self.stretch = programs.make_stretch(self.model, self.total, mesh)
         self.evaluate = programs.make_evaluate(self.model, mesh)
-        self.reconstruct = jax.jit(self._reconstruct)
+        self.reconstruct = jax.jit(self._reconstruct, compiler_options=compilation.seldom())
         self._zero_sums = programs.zero_sums(self.model)
         self._copy = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))
         self.meta: dict[str, Any] = {
@@ -61,7 +61,11 @@ class Trainer:
         """The state before the first step."""
         if self.config.optim.freeze:
             optim.check_frozen(self.config.optim, jax.eval_shape(lambda: models.init(self.model, 0))["params"])
-        make = jax.jit(lambda a: programs.init_state(self.model, a), out_shardings=self.everywhere)
+        make = jax.jit(
+            lambda a: programs.init_state(self.model, a),
+            out_shardings=self.everywhere,
+            compiler_options=compilation.seldom(),
+        )
         self.state = make(self.arguments)
         statistics = None
         if self.config.start.workdir:

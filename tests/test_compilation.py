@@ -5,6 +5,8 @@ import subprocess
 import sys
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from aejax import compilation
@@ -75,3 +77,15 @@ def test_a_folder_that_cannot_be_made_is_no_error(settings, tmp_path, monkeypatc
     jax.config.update("jax_enable_compilation_cache", True)
     compilation.settle()
     assert jax.config.jax_compilation_cache_dir is None
+
+
+def test_what_is_compiled_for_little_use_gives_the_same_numbers():
+    def made(seed):
+        x = jax.random.normal(jax.random.key(seed), (40, 30)) / 3
+        return jnp.tanh(x @ x.T), jax.random.uniform(jax.random.key(seed), (7,), minval=-0.3, maxval=0.4)
+
+    options = compilation.seldom()
+    assert options is not None
+    found, expected = (jax.jit(made, compiler_options=o)(np.uint32(3)) for o in (options, None))
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6)

@@ -24,7 +24,7 @@ from jax import lax
 
 from aejax.conv.geometry import Geometry, Pair, first, last
 
-CACHE = 8 * 2**20
+CACHE = 8 * 2**20  # bytes of patches and shares beyond which rows are worked on one by one; 1 to 64 MiB were tried
 Met = tuple[bool, bool]  # for height and width: whether the taps are met before the product
 
 
