@@ -40,9 +40,11 @@ def test_a_second_start_finds_its_programs_and_learns_the_same_without_a_word(tm
     (folder / "jit_cut_off-0-cache").write_bytes(b"half a program")  # as a kill leaves it: without the time of its use
     warm, said = train(tmp_path / "warm", **given)
     second = programs(folder)
-    kept = {name.partition("-")[0] for name in first}
-    assert {"jit_stretch", "jit_evaluate", "jit_epoch_order"} <= kept
-    assert second.keys() == first.keys() and all(second[name] > first[name] for name in first)
+    long = {"jit_stretch", "jit_evaluate", "jit_epoch_order"}  # others take about as long as what is not kept
+    kept = [name for name in first if name.partition("-")[0] in long]
+    assert {name.partition("-")[0] for name in kept} == long
+    assert [name for name in second if name.partition("-")[0] in long] == kept
+    assert all(second[name] > first[name] for name in kept) and "jit_cut_off-0-cache" not in second
     without, _ = train(tmp_path / "without", **given, JAX_ENABLE_COMPILATION_CACHE="false")
     assert programs(folder) == second
     assert cold == warm == without
@@ -88,4 +90,4 @@ def test_what_is_compiled_for_little_use_gives_the_same_numbers():
     assert options is not None
     found, expected = (jax.jit(made, compiler_options=o)(np.uint32(3)) for o in (options, None))
     for a, b in zip(found, expected, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-6)
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
