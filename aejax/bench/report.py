@@ -141,7 +141,10 @@ def verdicts(found: Sitting) -> list[str]:
         own = max(figures.wander(row.losses) for row in known if row.framework in losses)
         if apart > max(AGREE, own):
             values = ", ".join(f"{name} {loss:.5g}" for name, loss in losses.items())
-            told.append(f"{label(found)}: the losses DIFFER by {apart:.1%}, so not all did the same work: {values}.")
+            told.append(
+                f"{label(found)}: the losses DIFFER by {apart:.1%}, by one seed each or because not "
+                f"all did the same work: {values}."
+            )
     return told
 
 
