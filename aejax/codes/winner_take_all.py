@@ -102,9 +102,8 @@ def spatial_winners(z: jax.Array, rate: jax.Array | float, weight: jax.Array) ->
     """
     z = jax.lax.stop_gradient(z)
     size = z.shape[1:3]
-    before = -np.arange(math.prod(size), dtype=np.float32).reshape(
-        1, *size, 1
-    )  # the larger, the earlier in reading order
+    # The larger, the earlier in reading order.
+    before = -np.arange(math.prod(size), dtype=np.float32).reshape(1, *size, 1)
     largest = conv.max_pool(z, size)
     first = conv.max_pool(jnp.where(z == conv.nearest(largest, size), before, -jnp.inf), size)
     won = winners(largest[:, 0, 0], rate, weight)[:, None, None]

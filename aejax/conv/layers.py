@@ -34,8 +34,7 @@ class _Filters(nn.Module):
             self.bias = self.param("bias", nn.initializers.constant(self.bias_init), (self.outputs,))
 
     def _shifted(self, y: jax.Array) -> jax.Array:
-        # In float32, for a bias' gradient is a long sum.
-        return primitives.shift(y.astype(jnp.float32), self.bias).astype(y.dtype) if self.biased else y
+        return primitives.shift(y, self.bias) if self.biased else y
 
 
 class Conv(_Filters):

@@ -33,24 +33,23 @@ def correlate(x: jax.Array, y: jax.Array, geometry: Geometry) -> jax.Array:
 
 
 def shift(y: jax.Array, bias: jax.Array) -> jax.Array:
-    """y [b, h, w, o] + bias [o]."""
-    return y + _over_maps.bind(bias, shape=y.shape)
+    """y [b, h, w, o] + bias [o] in the type of y; the sum is in the bias's, for its gradient is a long sum."""
+    return (y.astype(bias.dtype) + _over_maps.bind(bias, shape=y.shape)).astype(y.dtype)
 
 
 def native_convolve(x: jax.Array, k: jax.Array, geometry: Geometry) -> jax.Array:
     """``convolve`` by the compiler's convolution."""
-    x, pads = _cropped(x, geometry.pads())
-    return lax.conv_general_dilated(x, k, geometry.strides, pads, dimension_numbers=_LAYOUT)
+    pads = geometry.pads()
+    x = _cropped(x, pads)
+    return lax.conv_general_dilated(x, k, geometry.strides, _zeros(pads), dimension_numbers=_LAYOUT)
 
 
 def native_spread(y: jax.Array, k: jax.Array, geometry: Geometry) -> jax.Array:
     """``spread`` by the compiler's convolution, of dilated maps."""
     mirrored = jnp.swapaxes(k[::-1, ::-1], 2, 3)
     pads, dilation = geometry.spread_pads(), geometry.strides
-    x = lax.conv_general_dilated(
-        y, mirrored, (1, 1), [(max(a, 0), max(b, 0)) for a, b in pads], dilation, dimension_numbers=_LAYOUT
-    )
-    return _cropped(x, pads)[0]
+    x = lax.conv_general_dilated(y, mirrored, (1, 1), _zeros(pads), dilation, dimension_numbers=_LAYOUT)
+    return _cropped(x, pads)
 
 
 def native_correlate(x: jax.Array, y: jax.Array, geometry: Geometry) -> jax.Array:
@@ -59,10 +58,15 @@ def native_correlate(x: jax.Array, y: jax.Array, geometry: Geometry) -> jax.Arra
     return jax.linear_transpose(lambda k: native_convolve(x, k, geometry), k)(y)[0]
 
 
-def _cropped(x: jax.Array, pads: list[Pair]) -> tuple[jax.Array, list[Pair]]:
-    """x without the pixels of negative pads, and the others; XLA's convolution on the CPU gets negative ones wrong."""
+def _cropped(x: jax.Array, pads: list[Pair]) -> jax.Array:
+    """x without the pixels of negative pads, which XLA's convolution on the CPU gets wrong."""
     crop = ((0, 0, 0), *((min(a, 0), min(b, 0), 0) for a, b in pads), (0, 0, 0))
-    return lax.pad(x, jnp.zeros((), x.dtype), crop), [(max(a, 0), max(b, 0)) for a, b in pads]
+    return lax.pad(x, jnp.zeros((), x.dtype), crop)
+
+
+def _zeros(pads: list[Pair]) -> list[Pair]:
+    """The pads that are left then."""
+    return [(max(a, 0), max(b, 0)) for a, b in pads]
 
 
 _convolve = platforms.primitive("convolve", native_convolve, products.convolve)

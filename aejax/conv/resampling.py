@@ -28,7 +28,7 @@ def max_pool(x: jax.Array, window: Pair) -> jax.Array:
 
 def average_pool(x: jax.Array, window: Pair) -> jax.Array:
     """The mean of the real pixels of each window; [b, h, w, c] -> [b, ⌈h / window⌉, ⌈w / window⌉, c]."""
-    pixels = _summed(np.ones((1, *x.shape[1:3], 1), np.float32), window=window, size=None)
+    pixels = _joined(np.ones((1, *x.shape[1:3], 1), np.float32), window, 0.0, jnp.add)
     return _sum.bind(x, window=tuple(window), size=x.shape[1:3]) / pixels.astype(x.dtype)
 
 
@@ -88,9 +88,8 @@ def _interpolated(x: jax.Array, size: Pair, to: Pair) -> jax.Array:
         return jax.image.resize(x, (x.shape[0], *to, x.shape[3]), "bilinear", antialias=False)
     for axis, (m, n) in enumerate(zip(size, to, strict=True), 1):
         before, after = (lax.slice_in_dim(x, max(i, 0), m + min(i, 0), axis=axis) for i in (-1, 1))
-        before = lax.concatenate(
-            [lax.slice_in_dim(x, 0, 1, axis=axis), before], axis
-        )  # beyond the edge, its pixel again
+        # Beyond an edge, its pixel again.
+        before = lax.concatenate([lax.slice_in_dim(x, 0, 1, axis=axis), before], axis)
         after = lax.concatenate([after, lax.slice_in_dim(x, m - 1, m, axis=axis)], axis)
         places = (np.arange(n // m) + 0.5) * m / n - 0.5  # of the new pixels, from the centre of the old one
         new = [(1 - abs(p)) * x + abs(p) * (after if p > 0 else before) for p in places.tolist()]
