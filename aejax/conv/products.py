@@ -13,6 +13,7 @@ at the speed of the memory:
 - Maps too large for the cache are worked on row by row: there the patches of some rows are simply those rows.
 """
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -25,6 +26,7 @@ from jax import lax
 from aejax.conv.geometry import Geometry, Pair, first, last
 
 CACHE = 8 * 2**20  # bytes of patches and shares beyond which rows are worked on one by one; 1 to 64 MiB were tried
+TOGETHER = 4  # rows, of maps that are worked on row by row
 Met = tuple[bool, bool]  # for height and width: whether the taps are met before the product
 
 
@@ -208,14 +210,30 @@ def _row(y: jax.Array, i: jax.Array) -> jax.Array:
 
 
 def _sum(count: int, term: Callable[[jax.Array], jax.Array]) -> jax.Array:
-    return lax.fori_loop(1, count, lambda i, found: found + term(i), term(0))
+    together = _together(count)
+
+    def several(i):
+        return functools.reduce(jnp.add, [term(i * together + j) for j in range(together)])
+
+    return lax.fori_loop(1, count // together, lambda i, found: found + several(i), several(0))
 
 
 def _stacked(count: int, row: Callable[[jax.Array], jax.Array]) -> jax.Array:
     """So many rows [c, 1, w, b] as maps [c, count, w, b]."""
-    like = jax.eval_shape(row, 0)
+    like, together = jax.eval_shape(row, 0), _together(count)
+
+    def several(i, y):
+        for at in [i * together + j for j in range(together)]:
+            y = lax.dynamic_update_slice_in_dim(y, row(at), at, 1)
+        return y
+
     y = jnp.zeros((like.shape[0], count, *like.shape[2:]), like.dtype)
-    return lax.fori_loop(0, count, lambda i, y: lax.dynamic_update_slice_in_dim(y, row(i), i, 1), y)
+    return lax.fori_loop(0, count // together, several, y)
+
+
+def _together(count: int) -> int:
+    """How many of so many rows to work on at a time: the products of some then run while others are moved."""
+    return max(n for n in range(1, TOGETHER + 1) if count % n == 0)
 
 
 def _added(shares: jax.Array, writes: Sequence[Written | None]) -> jax.Array:
