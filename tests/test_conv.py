@@ -7,7 +7,7 @@ import pytest
 from flax import linen as nn
 
 from aejax import conv
-from aejax.conv import primitives, products
+from aejax.conv import primitives, products, winograd
 from aejax.conv.geometry import Geometry
 
 # Height, width, channels in and out, kernel, strides, padding.
@@ -35,10 +35,11 @@ TRANSPOSED = {
 }
 
 
-@pytest.fixture(params=["at once", "row by row"])
+@pytest.fixture(params=["at once", "row by row", "winograd"])
 def way(request, monkeypatch):
-    """The way of the CPU's products: maps that fit the cache, and maps that do not."""
+    """The way of the CPU: products of maps that fit the cache, and of maps that do not; Winograd's where it can."""
     monkeypatch.setattr(products, "CACHE", 0 if request.param == "row by row" else 2**30)
+    monkeypatch.setattr(winograd, "CHANNELS", 1 if request.param == "winograd" else 2**30)
     return request.param
 
 
@@ -96,11 +97,13 @@ def test_the_platform_decides_how_it_is_computed(function, platform, operator):
     assert found == {operator}
 
 
-def test_products_are_the_convolutions_of_the_compiler(rng, way):
+def test_the_cpus_products_are_the_convolutions_of_the_compiler(rng, way, monkeypatch):
+    used = []
+    monkeypatch.setattr(winograd, "transforms", lambda taps, of=winograd.transforms: used.append(taps) or of(taps))
     for case in range(12):
-        taps, small, strides = (tuple(map(int, rng.integers(1, most, 2))) for most in (6, 8, 4))
+        taps, small, strides = (tuple(map(int, rng.integers(1, most, 2))) for most in (6, 12, 4))
         if case % 2:
-            strides = (1, 1)
+            taps, strides = (taps[0], 3 + case % 4 - 1), (1, 1)  # 3 or 5 across
         low = tuple(map(int, rng.integers(-1, 4, 2)))
         ends = map(int, rng.integers(-1, 3, 2))  # pixels beyond the last tap, or zeros under it
         axes = zip(small, strides, taps, low, ends, strict=True)
@@ -108,9 +111,28 @@ def test_products_are_the_convolutions_of_the_compiler(rng, way):
         geometry = Geometry(taps, strides, low, large, small)
         c, o = map(int, rng.integers(1, 9, 2))
         x, y, k = (rng.normal(size=s).astype(np.float32) for s in ((3, *large, c), (3, *small, o), (*taps, c, o)))
-        close(products.convolve(x, k, geometry), primitives.native_convolve(x, k, geometry))
-        close(products.spread(y, k, geometry), primitives.native_spread(y, k, geometry))
-        close(products.correlate(x, y, geometry), primitives.native_correlate(x, y, geometry))
+        close(primitives.convolve(x, k, geometry), primitives.native_convolve(x, k, geometry))
+        close(primitives.spread(y, k, geometry), primitives.native_spread(y, k, geometry))
+        close(primitives.correlate(x, y, geometry), primitives.native_correlate(x, y, geometry))
+    assert set(used) == ({3, 5} if way == "winograd" else set())
+
+
+def test_winograds_form_is_taken_where_it_saves():
+    def suits(taps=(5, 5), strides=(1, 1), size=(28, 28), channels=(16, 16), dtype=jnp.float32):
+        return winograd.suits(Geometry(taps, strides, (2, 2), size, size), channels, jnp.dtype(dtype))
+
+    assert suits() and suits(taps=(3, 3)) and suits(size=(1, 5))
+    assert not suits(taps=(5, 4)) and not suits(strides=(1, 2)) and not suits(size=(28, 4))
+    assert not suits(channels=(1, 16)) and not suits(dtype=jnp.bfloat16)
+
+
+@pytest.mark.parametrize("taps", [3, 5])
+def test_winograds_transforms_filter_a_line(rng, taps):
+    to_kernel, of_data, to_outputs = winograd.transforms(taps)
+    data, kernel = rng.normal(size=winograd.OUTPUTS + taps - 1), rng.normal(size=taps)
+    found = to_outputs.T @ ((to_kernel @ kernel) * (of_data @ data))
+    np.testing.assert_allclose(found, np.correlate(data, kernel, "valid"), rtol=1e-5, atol=1e-5)
+    assert len(of_data) == len(data), "as many multiplications as data"
 
 
 @pytest.mark.parametrize("shared", [(), (0,), (1,)])

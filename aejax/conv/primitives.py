@@ -3,7 +3,7 @@
 ``convolve`` leads from large maps and a kernel to small maps,
 ``y[b, m, n, o] = Σ_{i, j, c} x[b, s m + i − a, t n + j − a', c] · k[i, j, c, o]``; ``spread`` is its adjoint in x,
 ``correlate`` its adjoint in k. Maps are [b, h, w, channels], kernels [kh, kw, c, o], x is zero outside. An accelerator
-uses the compiler's convolution, the CPU ``products``.
+uses the compiler's convolution, the CPU ``products`` or ``winograd``.
 """
 
 import jax
@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.interpreters import ad, batching
 
-from aejax.conv import platforms, products
+from aejax.conv import platforms, products, winograd
 from aejax.conv.geometry import Geometry, Pair
 
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
@@ -69,9 +69,26 @@ def _zeros(pads: list[Pair]) -> list[Pair]:
     return [(max(a, 0), max(b, 0)) for a, b in pads]
 
 
-_convolve = platforms.primitive("convolve", native_convolve, products.convolve)
-_spread = platforms.primitive("spread", native_spread, products.spread)
-_correlate = platforms.primitive("correlate", native_correlate, products.correlate)
+def _way(geometry, c, o, dtype):
+    """The faster of the CPU's modules with these three functions."""
+    return winograd if winograd.suits(geometry, (c, o), dtype) else products
+
+
+def _cpu_convolve(x, k, geometry):
+    return _way(geometry, *k.shape[2:], x.dtype).convolve(x, k, geometry)
+
+
+def _cpu_spread(y, k, geometry):
+    return _way(geometry, *k.shape[2:], y.dtype).spread(y, k, geometry)
+
+
+def _cpu_correlate(x, y, geometry):
+    return _way(geometry, x.shape[3], y.shape[3], x.dtype).correlate(x, y, geometry)
+
+
+_convolve = platforms.primitive("convolve", native_convolve, _cpu_convolve)
+_spread = platforms.primitive("spread", native_spread, _cpu_spread)
+_correlate = platforms.primitive("correlate", native_correlate, _cpu_correlate)
 ad.defbilinear(
     _convolve,
     lambda y, x, k, *, geometry: spread(y, k, geometry),
