@@ -5,6 +5,7 @@ environment (``JAX_DEFAULT_MATMUL_PRECISION``, ``JAX_COMPILATION_CACHE_DIR``,
 ``JAX_ENABLE_COMPILATION_CACHE=false``), stays.
 """
 
+import os
 import warnings
 from pathlib import Path
 
@@ -30,8 +31,12 @@ def settle() -> None:
     """
     if jax.config.jax_default_matmul_precision is None:
         jax.config.update("jax_default_matmul_precision", "highest")
-    if jax.config.jax_enable_compilation_cache and not jax.config.jax_compilation_cache_dir:
+    if not jax.config.jax_enable_compilation_cache:
+        return
+    if not jax.config.jax_compilation_cache_dir:
         _keep_programs(cache() / "compiled")
+    if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", SECONDS)
 
 
 def _keep_programs(folder: Path) -> None:
@@ -44,7 +49,6 @@ def _keep_programs(folder: Path) -> None:
     # A full disk, or a file that cannot be read: the program is compiled, which is all that is lost.
     warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache entry")
     jax.config.update("jax_compilation_cache_max_size", LARGEST)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", SECONDS)
     jax.config.update("jax_compilation_cache_dir", str(folder))
 
 

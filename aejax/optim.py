@@ -30,7 +30,7 @@ def adam(
     ``θ ← θ − α √c₂ / c₁ · m / (√v + ε √c₂)``, ``c_i = 1 − b_i^t`` (Kingma & Ba, "Adam: A Method for Stochastic
     Optimization", arXiv 1412.6980, the end of section 2, with the ε of algorithm 1). A CPU spends most of an update
     on divisions and roots, and this has one of each for a parameter where the corrected moments have four in all.
-    The state is optax's.
+    The state is laid out as optax's.
     """
 
     def update(gradient, state, params=None):
@@ -43,7 +43,7 @@ def adam(
         updates = jax.tree.map(lambda m, v: -rate * m / (jnp.sqrt(v) + small), m, v)
         return updates, optax.ScaleByAdamState(count, m, v)
 
-    return optax.GradientTransformation(optax.scale_by_adam().init, update)
+    return optax.chain(optax.GradientTransformation(optax.scale_by_adam().init, update), optax.identity())
 
 
 OPTIMISERS["adam"] = adam

@@ -11,6 +11,7 @@ from typing import Any
 from aejax import files
 from aejax.checkpoint import Checkpoints
 from aejax.errors import UserError
+from configs.base import base
 
 CONFIG = "config.json"
 
@@ -22,18 +23,23 @@ _DISK |= {errno.EACCES: "no permission to write", errno.EPERM: "no permission to
 
 
 def read_config(workdir: Path) -> dict[str, Any]:
-    """The config of the run in a workdir.
+    """The config of the run in a workdir; a key that came after the run has its default, which is what the run did.
 
     Raises:
       UserError: there is no run there, or its config cannot be read.
     """
     path = workdir / CONFIG
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return _completed(json.loads(path.read_text(encoding="utf-8")), _json(base()))
     except FileNotFoundError:
         raise UserError(f"no run in {workdir}: it has no {CONFIG}; accepted: the --workdir of a run") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, AttributeError) as error:
         raise UserError(f"{path} cannot be read: {error}") from None
+
+
+def _completed(written: dict[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    sections = {key: _completed(written.get(key, {}), of) for key, of in defaults.items() if isinstance(of, Mapping)}
+    return {**defaults, **written, **sections}
 
 
 @contextmanager

@@ -33,8 +33,6 @@ def test_spread_ratios_and_shares():
     assert figures.spread([4.0, 1.0, 2.0]) == (2.0, 1.0, 4.0)
     assert figures.ratios([10.0, 12.0], [5.0, 3.0]) == [2.0, 4.0]
     assert figures.shares([100.0, 200.0], 30, [6000.0, 24000.0]) == [0.5, 0.25]
-    assert figures.fastest({"a": [1.0, 9.0, 1.0], "b": [2.0, 2.0, 2.0]}) == "b"
-    assert figures.fastest({}) is None
     assert figures.steps_for(1.0, 50, 0.01) == 5000
     assert figures.steps_for(0.1, 1, 5.0) == 1
 
@@ -218,9 +216,20 @@ def test_results_are_read_back_as_they_were_written(tmp_path):
     again = Results(tmp_path, MACHINE, SETTINGS)
     assert again.nets == [by_hand()] and again.operators == [timed_by_hand()]
     assert again.has_net("wta", "float32") and not again.has_net("wta", "bfloat16")
-    assert again.has_operator("dense 2-3") and not again.has_operator("adam")
-    again.forget({"wta"})
-    assert not again.has_net("wta", "float32") and Results(tmp_path, MACHINE, SETTINGS).nets == [by_hand()]
+    newer = by_hand()
+    newer.rows[0].missing = "died"
+    again.add_net(newer)
+    again.add_operator(timed_by_hand())
+    third = Results(tmp_path, MACHINE, SETTINGS)
+    assert third.nets == [newer] and len(third.operators) == 1, "in place of the older"
+    assert not third.has_net("wta", "float32"), "what failed is measured again"
+
+
+@pytest.mark.parametrize("name", ["bench.md", "bench.png", "operators.png"])
+def test_files_of_others_are_not_written_over(tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(UserError, match=f"has a {name} and no bench.json; accepted: another --workdir"):
+        Results(tmp_path, MACHINE, SETTINGS)
 
 
 @pytest.mark.parametrize("machine, settings, told", [
@@ -233,7 +242,10 @@ def test_results_of_another_machine_or_setting_are_not_mixed(tmp_path, machine, 
         Results(tmp_path, {**MACHINE, **machine}, {**SETTINGS, **settings})
 
 
-@pytest.mark.parametrize("text", ["{", '{"nets": []}', "[]", '{"machine": {}, "settings": {}, "nets": [{}]}'])
+@pytest.mark.parametrize("text", [
+    "{", '{"nets": []}', "[]", '{"machine": {}, "settings": {}, "nets": [{}]}',
+    '{"machine": [], "settings": {}, "nets": [], "operators": []}',
+])  # fmt: skip
 def test_a_file_that_is_none_is_told(tmp_path, text):
     (tmp_path / "bench.json").write_text(text)
     with pytest.raises(UserError, match="is no result of this bench"):
@@ -258,7 +270,8 @@ def test_a_tiny_sitting_from_end_to_end(tmp_path, capsys):
     assert run("shallow:tiny@16", f"--workdir={workdir}") == 0
     out, err = capsys.readouterr()
     assert "shallow:tiny@16: 64-16-64, batch 16" in out and "round 2 of 2" in err
-    assert (workdir / "bench.png").stat().st_size > 1000 and "| aejax |" in (workdir / "bench.md").read_text()
+    assert not (workdir / "bench.png").exists(), "there is nothing to compare with"
+    assert "| aejax |" in (workdir / "bench.md").read_text()
     written = json.loads((workdir / "bench.json").read_text())
     (net,) = written["nets"]
     (row,) = net["rows"]
@@ -289,19 +302,20 @@ def test_a_bench_that_was_stopped_goes_on_where_it_was(tmp_path, capsys, monkeyp
     assert "[1/2] shallow:tiny, 0 s: is measured already" in err and "[2/2] deep:tiny" in err
     written = json.loads((tmp_path / "bench.json").read_text())
     assert [net["name"] for net in written["nets"]] == ["shallow:tiny", "deep:tiny"] and len(written["operators"]) == 2
-    assert (tmp_path / "operators.png").exists()
     assert run("shallow:tiny", "--again", f"--workdir={tmp_path}") == 0
     written = json.loads((tmp_path / "bench.json").read_text())
     assert [net["name"] for net in written["nets"]] == ["deep:tiny", "shallow:tiny"] and len(written["operators"]) == 2
 
 
-def test_peers_that_fail_leave_a_table(tmp_path, faked):
-    """An interpreter without the peers: each of their rows tells why it is missing."""
+def test_peers_that_fail_leave_a_table(tmp_path, faked, monkeypatch):
+    """An interpreter that lacks one: its rows tell why they are missing."""
+    monkeypatch.setattr(environment, "PEERS", ("json",))
     assert run("vae:tiny", "--peers", f"--peers_python={sys.executable}", f"--workdir={tmp_path}") == 0
     (net,) = json.loads((tmp_path / "bench.json").read_text())["nets"]
     rows = {row["framework"]: row["missing"] for row in net["rows"]}
     assert rows.pop("aejax") == "" and set(rows) == set(frameworks.NET_SCRIPTS)
     assert all("No module named" in reason for reason in rows.values())
+    assert (tmp_path / "bench.png").stat().st_size > 1000
 
 
 def test_an_environment_that_cannot_be_made_is_told_in_each_row(tmp_path, monkeypatch, faked):
@@ -314,7 +328,8 @@ def test_an_environment_that_cannot_be_made_is_told_in_each_row(tmp_path, monkey
     assert written.count("missing: pip install failed: no network") == len(frameworks.NET_SCRIPTS)
 
 
-def test_a_net_without_words_is_measured_without_peers(tmp_path, faked):
+def test_a_net_without_words_is_measured_without_peers(tmp_path, faked, monkeypatch):
+    monkeypatch.setattr(environment, "PEERS", ("json",))
     assert run("denoising:masking", "--peers", f"--peers_python={sys.executable}", f"--workdir={tmp_path}") == 0
     (net,) = json.loads((tmp_path / "bench.json").read_text())["nets"]
     missing = [row["missing"] for row in net["rows"]]
@@ -343,11 +358,16 @@ def test_the_device_is_the_accelerator_that_jax_sees(fake, monkeypatch):
     (["--repeats=0"], "--repeats"),
     (["--device=tpu"], "--device=tpu; accepted: cpu, gpu"),
     (["--precision=float16"], "--precision=float16; accepted: float32, bfloat16"),
-    (["--peers", "--peers_python=/nowhere/python", "--device=cpu"], "--peers_python=/nowhere/python: no such file"),
+    (["--peers", "--peers_python=/nowhere/python", "--device=cpu"], "--peers_python=/nowhere/python is no Python"),
+    (["--peers", f"--peers_python={sys.executable}", "--device=cpu"], "has none of the peers; accepted: one that has"),
+    (["--seconds=nan"], "--seconds=nan; accepted: 0.01 to 60.0"),
+    (["--workdir="], "--workdir= is empty"),
+    (["operators", "--precision=bfloat16", "--device=cpu"], "--precision has no use for operators alone"),
+    (["shallow:tiny@999999", "--device=cpu"], "a batch of 999999 and data digits; accepted: batches to 5"),
     (["--peers_python=python", "--device=cpu"], "--peers_python has no use without --peers"),
     (["--data=nonesuch", "shallow", "--device=cpu"], "accepted: "),
 ])  # fmt: skip
 def test_mistakes_are_told_in_one_line(arguments, told, capsys, tmp_path):
-    assert command.main([*arguments, f"--workdir={tmp_path}"]) == 2
+    assert command.main([f"--workdir={tmp_path}", *arguments]) == 2
     err = capsys.readouterr().err
     assert told in err and err.count("\n") == 1 and err.startswith("aejax.bench: ")

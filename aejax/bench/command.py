@@ -1,5 +1,6 @@
 """The command: flags, what is measured, and where it is written."""
 
+import signal
 import sys
 import tempfile
 import time
@@ -33,16 +34,19 @@ from aejax.errors import UserError
 USAGE = "python -m aejax.bench [NAME[:PRESET][@BATCH] | operators ...] [--peers] [--workdir=DIR]"
 OPERATORS = "operators"
 DEVICES = ("cpu", "gpu")
+SECONDS = (0.01, 60.0)
 PRECISIONS = {"cpu": ["float32"], "gpu": ["float32", "bfloat16"]}  # measured unless others are asked for
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The exit status: 0, 2 after a user's mistake told in one line, 130 after Ctrl-C.
+    """The exit status: 0, 1 where aejax itself failed at a net, 2 after a user's mistake told in one line, 130 where
+    it was stopped.
 
     Args:
       argv: arguments after the program's name; those of the process where None.
     """
     try:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: workers end, and nothing stays behind
         flags, names = _parse(sys.argv[1:] if argv is None else argv)
         if flags.help:
             print(f"usage: {USAGE}\n\n{_describe(flags)}")
@@ -52,33 +56,41 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"aejax.bench: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("aejax.bench: stopped; what was done is kept, and the same command goes on from there", file=sys.stderr)
+        told = "stopped; what was done is kept, and the same command (without --again) goes on from there"
+        print(f"aejax.bench: {told}", file=sys.stderr)
         return 130
 
 
 def run(flags: absl_flags.FlagValues, names: Sequence[str]) -> int:
-    """Measure what is named and not measured yet; write and print all that there is."""
+    """Measure what is named and not measured yet; write and print all that there is.
+
+    Raises:
+      UserError: a name or a flag is none of those accepted, or has no use.
+    """
+    ignored = [flag for flag in ("precision", "data") if flags[flag].value and list(names) == [OPERATORS]]
+    if ignored:
+        raise UserError(f"--{ignored[0]} has no use for operators alone; they are measured in float32")
     for name in names:
         if name != OPERATORS:
             nets.load(name, flags.data)  # so that what cannot be is told before anything is measured
     device, accelerator = _device(flags.device)
-    precisions = flags.precision or PRECISIONS[device]
-    python, missing = _peers_python(flags)
+    asked = flags.precision or PRECISIONS[device]
+    precisions = [precision for precision in nets.PRECISIONS if precision in asked]
     about = {**machine.describe(), "device": device, "accelerator": accelerator}
     settings = {
         "repeats": flags.repeats, "seconds": flags.seconds, "data": flags.data, "precision": precisions,
         "peers": flags.peers,
     }  # fmt: skip
-    bench = Bench(flags, device, python, missing, Results(Path(flags.workdir), about, settings))
-    if flags.again:
-        bench.results.forget({*names, *map(operators.name, operators.OPERATORS if OPERATORS in names else ())})
+    results = Results(Path(flags.workdir), about, settings)
+    python, missing = _peers_python(flags)
+    bench = Bench(flags, device, python, missing, results)
     wanted = [(name, precision) for name in names if name != OPERATORS for precision in precisions]
     for number, (name, precision) in enumerate(wanted, start=1):
         bench.net(name, precision, f"[{number}/{len(wanted)}]")
     if OPERATORS in names:
         bench.operators()
     bench.tell()
-    return 0
+    return 0 if all(bench.results.has_net(*one) for one in wanted) else 1
 
 
 class Bench:
@@ -93,7 +105,7 @@ class Bench:
     def net(self, name: str, precision: str, count: str) -> None:
         """One net measured and kept, unless it is there."""
         say = _clocked(f"{count} {name}" + (f", {precision}" if precision != "float32" else ""))
-        if self.results.has_net(name, precision):
+        if self.results.has_net(name, precision) and not self.flags.again:
             say("is measured already (--again measures it anew)")
             return
         config = nets.load(name, self.flags.data, precision)
@@ -127,7 +139,8 @@ class Bench:
 
     def operators(self) -> None:
         """The operators that are not there yet measured and kept, one by one."""
-        wanted = [op for op in operators.OPERATORS if not self.results.has_operator(operators.name(op))]
+        known = [] if self.flags.again else [op.name for op in self.results.operators]
+        wanted = [op for op in operators.OPERATORS if operators.name(op) not in known]
         rows = [self.ours, *([] if self.missing else self._rows[1])]
         job = {"threads": machine.cores(), "device": self.device}
         flags = self.flags
@@ -150,7 +163,7 @@ class Bench:
         written, made = self._write_text(), [self.results.path, self.results.path.with_suffix(".md")]
         caption = report.caption(self.results)
         for stem, comparisons in (("bench", self.results.nets), (OPERATORS, self.results.operators)):
-            if comparisons:
+            if report.peers(comparisons):
                 path = self.results.path.with_name(f"{stem}.png")
                 page = plots.draw(comparisons, caption)
                 writing(path, lambda path=path, page=page: save(page, path))
@@ -215,19 +228,23 @@ def _parse(argv: Sequence[str]) -> tuple[absl_flags.FlagValues, list[str]]:
     absl_flags.DEFINE_list("precision", None, "float32, bfloat16 or both; else float32, and on a GPU both.", **here)
     absl_flags.DEFINE_string("data", "", "The data set; else the config's, or its stand-in without a download.", **here)
     absl_flags.DEFINE_integer("repeats", 5, "Interleaved repeats.", 1, **here)
-    absl_flags.DEFINE_float("seconds", 1.0, "About how long a repeat is.", 0.01, 60.0, **here)
+    absl_flags.DEFINE_float("seconds", 1.0, "About how long a repeat is.", *SECONDS, **here)
     absl_flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", **here)
     accepted = ", ".join(f"--{flag}" for flag in flags if flag not in ("h", "help"))
     try:
         names = flags(["bench", *argv])[1:]
     except absl_flags.Error as error:
         raise UserError(f"{' '.join(str(error).split())}; accepted: {accepted}") from None
-    for precision in flags.precision or ():
+    if not flags.workdir:
+        raise UserError("--workdir= is empty; accepted: a folder")
+    if not SECONDS[0] <= flags.seconds <= SECONDS[1]:  # absl lets NaN pass
+        raise UserError(f"--seconds={flags.seconds}; accepted: {SECONDS[0]} to {SECONDS[1]}")
+    for precision in [""] if flags.precision == [] else flags.precision or ():
         if precision not in nets.PRECISIONS:
             raise UserError(f"--precision={precision}; accepted: {', '.join(nets.PRECISIONS)}")
     return flags, names
 
 
 def _describe(flags: absl_flags.FlagValues) -> str:
-    shown = [flags[name] for name in flags if name != "h"]
+    shown = [flags[name] for name in flags if name not in ("h", "help")]
     return "\n".join(f"  --{f.name}: {f.help}" + (f" (default: {f.value})" if f.value else "") for f in shown)

@@ -8,6 +8,7 @@ from pathlib import Path
 from aejax.errors import UserError
 
 REQUIREMENTS = Path(__file__).parent / "peers" / "requirements.txt"
+PEERS = ("torch", "keras", "pythae")
 FOLDER = Path(__file__).parents[2] / ".venv-peers"
 
 
@@ -19,11 +20,18 @@ def given(python: str) -> str:
     """The interpreter that ``--peers_python`` names.
 
     Raises:
-      UserError: there is none there.
+      UserError: there is none there, or it has none of the peers.
     """
     path = Path(python).expanduser()
-    if not path.is_file():
-        raise UserError(f"--peers_python={python}: no such file; accepted: an interpreter that has the peers")
+    search = f"import importlib.util as u; print(sum(u.find_spec(n) is not None for n in {PEERS}))"
+    try:
+        found = subprocess.run([path, "-c", search], capture_output=True, text=True, timeout=60).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        found = ""
+    if not found.isdecimal():
+        raise UserError(f"--peers_python={python} is no Python interpreter; accepted: one that has {', '.join(PEERS)}")
+    if found == "0":
+        raise UserError(f"--peers_python={python} has none of the peers; accepted: one that has {', '.join(PEERS)}")
     return str(path.absolute())
 
 

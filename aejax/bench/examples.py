@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 from aejax import data
 from aejax.bench import nets
 from aejax.data import Split, audio, transforms
+from aejax.errors import UserError
 
 EXAMPLES = 60_000  # a smaller split is repeated to about so many, so that an epoch is as long as MNIST's,
 BYTES = 2**28  # or to so many bytes as float32
@@ -49,7 +50,7 @@ def load(config: ConfigDict) -> Examples:
     """The train split, shuffled, and repeated where there are few.
 
     Raises:
-      UserError: the data cannot be found or read.
+      UserError: the data cannot be found or read, or are fewer than a batch.
     """
     if nets.generated(config.data.name):
         images, labels = GENERATORS[config.data.name.removeprefix(nets.GENERATED)](config.data)
@@ -59,6 +60,9 @@ def load(config: ConfigDict) -> Examples:
         images, labels, classes = dataset.train.images, dataset.train.labels, dataset.classes
     order = np.random.default_rng(0).permutation(len(images))
     repeats = max(1, min(EXAMPLES, BYTES // (4 * images[0].size)) // len(images))
+    batch, most = config.train.batch_size, repeats * len(images)
+    if batch > most:
+        raise UserError(f"a batch of {batch} and data {config.data.name}; accepted: batches to {most}")
     labels = None if labels is None else np.tile(labels[order], repeats)
     return Examples(np.tile(images[order], (repeats, 1, 1, 1)), labels, classes)
 

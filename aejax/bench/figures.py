@@ -25,11 +25,6 @@ def ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
     return [a / b for a, b in zip(ours, theirs, strict=True)]
 
 
-def fastest(rates: Mapping[str, Sequence[float]]) -> str | None:
-    """The name with the largest median rate; None of none."""
-    return max(rates, key=lambda name: median(rates[name]), default=None)
-
-
 def arithmetic(description: Mapping[str, Any]) -> int:
     """Floating-point operations of the products with kernels that training takes for one example.
 

@@ -1,5 +1,6 @@
 """The machine that figures were taken on: processor, cores, memory, operating system; no names of its own."""
 
+import hashlib
 import os
 import platform
 from pathlib import Path
@@ -11,7 +12,7 @@ def cores() -> int:
 
 
 def describe() -> dict[str, str | int]:
-    """``{"processor", "cores", "memory_gib", "system", "python"}``."""
+    """``{"processor", "cores", "memory_gib", "system", "python", "code"}``, the last of aejax's own files."""
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 0
     return {
         "processor": _processor(),
@@ -19,7 +20,15 @@ def describe() -> dict[str, str | int]:
         "memory_gib": round(pages / 2**30),
         "system": _system(),
         "python": platform.python_version(),
+        "code": _code(),
     }
+
+
+def _code() -> str:
+    """Changes with aejax's source, so that figures of one version are not taken for those of another."""
+    package = Path(__file__).parents[1]
+    found = [path.read_bytes() for path in sorted(package.rglob("*.py"))]
+    return hashlib.sha256(b"\0".join(found)).hexdigest()[:12]
 
 
 def _processor() -> str:

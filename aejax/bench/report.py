@@ -32,8 +32,9 @@ def ratio(found: Sitting | Timing, peer: str) -> figures.Spread | None:
 
 
 def fastest(found: Sitting | Timing) -> str | None:
-    """The peer with the largest rate."""
-    return figures.fastest({name: repeats for name, repeats in rates(found).items() if name != OURS})
+    """The peer that aejax has the least ratio over; None without any."""
+    over = {name: ratio(found, name) for name in rates(found)}
+    return min((name for name in over if over[name]), key=lambda name: over[name].median, default=None)
 
 
 def label(found: Sitting | Timing) -> str:
@@ -121,6 +122,10 @@ def _costs(found: Sitting, row: Row) -> list[str]:
     return [f"{row.first_step:.1f}", f"{row.memory / 1e6:,.0f}", share]
 
 
+def _losses(found: Sitting) -> list[float]:
+    return [figures.mean(row.losses) for row in found.rows if not row.missing]
+
+
 def _finite(row: Row) -> bool:
     return all(loss is not None and math.isfinite(loss) for loss in row.losses)
 
@@ -153,8 +158,9 @@ def agreement(sittings: Sequence[Sitting]) -> list[str]:
     fewer = [f"{label(found)} {found.compared}" for found in sittings if found.compared < STEPS]
     lines = [line for found in sittings for line in verdicts(found)]
     several = [found for found in sittings if len([row for row in found.rows if not row.missing]) > 1]
+    most = max((figures.disagreement(_losses(found)) for found in several), default=0.0)
     if several and not lines:
-        lines.append(f"The losses of all frameworks agree, on each of {len(several)} nets.")
+        lines.append(f"The losses of all frameworks agree to within {most:.1%}, on each of {len(several)} nets.")
     if fewer:
         lines.append(f"Losses were compared after {STEPS} steps, of slow nets after fewer: {', '.join(fewer)}.")
     return lines
@@ -163,8 +169,8 @@ def agreement(sittings: Sequence[Sitting]) -> list[str]:
 def caption(results: Results) -> str:
     """What the figures were taken on."""
     machine = results.machine
-    on = machine["accelerator"] or f"{machine['processor']}, {machine['cores']} cores"
-    return f"aejax's speed over other frameworks'\n{on}; a dot the median, a line least to most"
+    on = machine["accelerator"] or f"{machine['processor']}, {_count(machine['cores'], 'core')}"
+    return f"aejax's speed over other frameworks'\n{on}; a mark the median, a line least to most"
 
 
 def text(results: Results) -> str:
@@ -191,10 +197,9 @@ def _about(results: Results) -> str:
             versions.setdefault(name, {})[version] = None
     told = [f"{name} {' and '.join(found)}" for name, found in {"python": [machine["python"]], **versions}.items()]
     device = f"{machine['accelerator']}, " if machine["accelerator"] else ""
-    return (
-        f"{device}{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, {machine['system']}; "
-        + ", ".join(told)
-    )
+    cores = _count(machine["cores"], "core")
+    on = f"{device}{machine['processor']}, {cores}, {machine['memory_gib']} GiB, {machine['system']}"
+    return f"{on}; {', '.join(told)}"
 
 
 def _generated(sittings: Sequence[Sitting]) -> list[str]:
@@ -208,11 +213,12 @@ def _generated(sittings: Sequence[Sitting]) -> list[str]:
 
 def _meaning(results: Results) -> str:
     settings, machine = results.settings, results.machine
-    where = "the GPU" if machine["device"] == "gpu" else f"the CPU, {machine['cores']} threads each"
+    where = "the GPU" if machine["device"] == "gpu" else f"the CPU, {_count(machine['cores'], 'thread')} each"
     lines = [
-        f"Measured on {where}. Medians (least..most) of {settings['repeats']} interleaved repeats of about "
+        f"Measured on {where}. Medians (least..most) of {_count(settings['repeats'], 'interleaved repeat')} of about "
         f"{settings['seconds']:g} s for a net and {SHARE * settings['seconds']:g} s for an operator. "
-        "Ratios are aejax's rate over the other's, round by round: above 1 aejax is faster."
+        "Ratios are aejax's rate over the other's, round by round: above 1 aejax is faster; "
+        "the fastest is the one that it is least ahead of."
     ]
     if results.nets:
         of = {"process": "the process's peak", "device": "the peak on the device, as the framework counts it"}
@@ -222,9 +228,9 @@ def _meaning(results: Results) -> str:
             peaks.setdefault(found.precision, []).extend(found.peaks)
         found = ", ".join(f"{figures.spread(p).median / 1e9:,.0f} GFLOP/s in {name}" for name, p in peaks.items() if p)
         lines.append(
-            f"loss: per example, the mean over the last {PARTS}/{PART} of the steps before timing. first step: from "
-            "the start of the process to the end of the first training step, compilation caches empty. "
-            f"memory: {memory}. share of peak: arithmetic of the products with kernels over a product of square "
+            f"loss: per example, the mean over the last {PARTS / PART:.0%} of the steps before timing. "
+            "first step: from the start of the process to the end of the first training step, compilation caches "
+            f"empty. memory: {memory}. share of peak: arithmetic of the products with kernels over a product of square "
             f"matrices measured in every round, {found}."
         )
     if results.operators:
@@ -233,8 +239,20 @@ def _meaning(results: Results) -> str:
 
 
 def _how(results: Results) -> str:
-    how: dict[str, dict[str, None]] = {}
-    for row in _rows(results):
-        if row.how:
-            how.setdefault(row.framework, {})[row.how] = None
-    return "\n".join(f"{name}: {'; or '.join(said)}." for name, said in how.items())
+    """How each framework worked; where that is not the same for all, on which nets."""
+    how: dict[str, dict[str, list[str]]] = {}
+    for found in [*results.nets, *results.operators]:
+        for row in found.rows:
+            if row.how:
+                how.setdefault(row.framework, {}).setdefault(row.how, []).append(label(found))
+
+    def told(ways: dict[str, list[str]]) -> str:
+        usual = max(ways, key=lambda way: len(ways[way]))
+        others = [f"{way} ({', '.join(ways[way])})" for way in ways if way != usual]
+        return "; ".join([usual, *others])
+
+    return "\n".join(f"{name}: {told(ways)}." for name, ways in how.items())
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("s" if number != 1 else "")

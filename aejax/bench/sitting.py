@@ -174,8 +174,11 @@ def _compare(found: Sitting, contestants: Sequence[Contestant], say: Say) -> Non
     seconds, taken = _probe(contestants)
     found.compared = figures.steps_compared(seconds, STEPS, FEWEST, LONGEST)
     part = max(1, found.compared // PART)
+    before = max(0, found.compared - 1 - taken - PARTS * part)
+    found.compared = 1 + taken + before + PARTS * part
     for contestant in contestants:
-        contestant.ask("train", steps=found.compared - 1 - taken - PARTS * part)
+        if before:
+            contestant.ask("train", steps=before)
         replies = [contestant.ask("train", steps=part) for _ in range(PARTS)]
         if all(replies):
             contestant.row.losses = [reply["loss"] for reply in replies]

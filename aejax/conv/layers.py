@@ -64,12 +64,17 @@ def convolve(x: jax.Array, kernel: jax.Array, strides: Pair = (1, 1), padding: P
       kernel: [kh, kw, c, o].
       strides: (s, t), for height and width.
       padding: "SAME", "VALID", or the zeros around the maps, ((top, bottom), (left, right)).
+
+    Raises:
+      ValueError: nothing is left of the maps.
     """
     size, taps = x.shape[1:3], kernel.shape[:2]
     if isinstance(padding, str):
         padding = lax.padtype_to_pads(size, taps, strides, padding)
     axes = zip(size, taps, strides, padding, strict=True)
     small = tuple((n + sum(pads) - k) // s + 1 for n, k, s, pads in axes)
+    if min(small) < 1:
+        raise ValueError(f"a kernel of {taps} does not fit maps of {size} with padding {padding}")
     low = tuple(pads[0] for pads in padding)
     return primitives.convolve(x, kernel, Geometry(taps, tuple(strides), low, size, small))
 
@@ -84,6 +89,9 @@ def convolve_transposed(
       kernel: [kh, kw, c, o].
       strides: for height and width.
       padding: "SAME" (to h · stride), "VALID", or the zeros around those maps, ((top, bottom), (left, right)).
+
+    Raises:
+      ValueError: nothing is left of the maps.
     """
     small, taps = x.shape[1:3], kernel.shape[:2]
     if padding == "SAME":
@@ -92,6 +100,8 @@ def convolve_transposed(
         padding = [(k - 1, max(k, s) - 1) for k, s in zip(taps, strides, strict=True)]
     axes = zip(small, taps, strides, padding, strict=True)
     large = tuple((m - 1) * s + 2 + sum(pads) - k for m, k, s, pads in axes)
+    if min(large) < 1:
+        raise ValueError(f"nothing is left of maps of {small} with a kernel of {taps} and padding {padding}")
     low = tuple(k - 1 - pads[0] for k, pads in zip(taps, padding, strict=True))
     mirrored = jnp.swapaxes(kernel[::-1, ::-1], 2, 3)
     return primitives.spread(x, mirrored, Geometry(taps, tuple(strides), low, large, small))

@@ -5,7 +5,7 @@ ever taken, and forward and reverse differentiation work to any order.
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +27,8 @@ def primitive(name: str, native: Callable, on_cpu: Callable) -> Primitive:
         like = (jax.ShapeDtypeStruct(v.shape, v.dtype) for v in (a, *rest))
         return a.update(shape=jax.eval_shape(partial(native, **static), *like).shape)
 
-    made.def_impl(lambda *arrays, **static: jax.jit(partial(made.bind, **static))(*arrays))
+    compiled = cache(lambda **static: jax.jit(partial(made.bind, **static)))
+    made.def_impl(lambda *arrays, **static: compiled(**static)(*arrays))
     made.def_abstract_eval(shape)
     mlir.register_lowering(made, mlir.lower_fun(native, multiple_results=False))
     mlir.register_lowering(made, mlir.lower_fun(on_cpu, multiple_results=False), platform="cpu")

@@ -69,21 +69,34 @@ def _zeros(pads: list[Pair]) -> list[Pair]:
     return [(max(a, 0), max(b, 0)) for a, b in pads]
 
 
-def _way(geometry, c, o, dtype):
+def _way(a: jax.Array, geometry: Geometry, channels: Pair, least: dict[int, int]):
     """The faster of the CPU's modules with these three functions."""
-    return winograd if winograd.suits(geometry, (c, o), dtype) else products
+    return winograd if winograd.suits(geometry, channels, least, a.dtype) else products
 
 
+def _long_sums(function):
+    """``function`` of arrays in float32 at least: a sum of many products in bfloat16 would lose the small ones."""
+
+    def summed(a, b, geometry):
+        wide = jnp.promote_types(a.dtype, jnp.float32)
+        return function(a.astype(wide), b.astype(wide), geometry).astype(a.dtype)
+
+    return summed
+
+
+@_long_sums
 def _cpu_convolve(x, k, geometry):
-    return _way(geometry, *k.shape[2:], x.dtype).convolve(x, k, geometry)
+    return _way(x, geometry, k.shape[2:], winograd.CHANNELS).convolve(x, k, geometry)
 
 
+@_long_sums
 def _cpu_spread(y, k, geometry):
-    return _way(geometry, *k.shape[2:], y.dtype).spread(y, k, geometry)
+    return _way(y, geometry, k.shape[2:], winograd.CHANNELS).spread(y, k, geometry)
 
 
+@_long_sums
 def _cpu_correlate(x, y, geometry):
-    return _way(geometry, x.shape[3], y.shape[3], x.dtype).correlate(x, y, geometry)
+    return _way(x, geometry, (x.shape[3], y.shape[3]), winograd.CORRELATED).correlate(x, y, geometry)
 
 
 _convolve = platforms.primitive("convolve", native_convolve, _cpu_convolve)

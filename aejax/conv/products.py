@@ -13,7 +13,6 @@ at the speed of the memory:
 - Maps too large for the cache are worked on row by row: there the patches of some rows are simply those rows.
 """
 
-import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -23,10 +22,10 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from aejax.conv import rows
 from aejax.conv.geometry import Geometry, Pair, first, last
 
 CACHE = 8 * 2**20  # bytes of patches and shares beyond which rows are worked on one by one; 1 to 64 MiB were tried
-TOGETHER = 4  # rows, of maps that are worked on row by row
 Met = tuple[bool, bool]  # for height and width: whether the taps are met before the product
 
 
@@ -82,8 +81,8 @@ def correlate(x: jax.Array, y: jax.Array, geometry: Geometry) -> jax.Array:
     of_y = [None if here else r for r, here in zip(of_y, met, strict=True)]
     before, after = _axes(met), _axes(map(_not, met))
     if by_rows:
-        rows, inner = _rows(x, of_x[0]), (None, of_x[1])
-        k = _sum(g.small[0], lambda i: _correlated(rows(i), _row(y, i), inner, (None, of_y[1])))
+        row, inner = _rows(x, of_x[0]), (None, of_x[1])
+        k = rows.summed(g.small[0], lambda i: _correlated(row(i), _row(y, i), inner, (None, of_y[1])))
         before = [a for a in before if a != 0]
         order = [*before, 2, 0, *after, 3]
     else:
@@ -136,8 +135,8 @@ def _product(
     if by_rows:
         k = k[::-1] if reads[0].first[0] else k  # the taps of a row's patch in the order of the rows
         matrix = _matrix(k, (*after, kept), (*(a for a in before if a != 0), summed, 0))
-        rows, inner = _rows(x, reads[0]), (None, reads[1])
-        y = _stacked(reads[0].size, lambda i: _added(_times(matrix, _patches(rows(i), inner)), writes))
+        row, inner = _rows(x, reads[0]), (None, reads[1])
+        y = rows.stacked(reads[0].size, lambda i: _added(_times(matrix, _patches(row(i), inner)), writes))
     else:
         y = _added(_times(_matrix(k, (*after, kept), (*before, summed)), _patches(x, reads)), writes)
     return first(y)
@@ -207,33 +206,6 @@ def _rows(x: jax.Array, read: Read) -> Callable[[jax.Array], jax.Array]:
 
 def _row(y: jax.Array, i: jax.Array) -> jax.Array:
     return lax.dynamic_slice_in_dim(y, i, 1, 1)
-
-
-def _sum(count: int, term: Callable[[jax.Array], jax.Array]) -> jax.Array:
-    together = _together(count)
-
-    def several(i):
-        return functools.reduce(jnp.add, [term(i * together + j) for j in range(together)])
-
-    return lax.fori_loop(1, count // together, lambda i, found: found + several(i), several(0))
-
-
-def _stacked(count: int, row: Callable[[jax.Array], jax.Array]) -> jax.Array:
-    """So many rows [c, 1, w, b] as maps [c, count, w, b]."""
-    like, together = jax.eval_shape(row, 0), _together(count)
-
-    def several(i, y):
-        for at in [i * together + j for j in range(together)]:
-            y = lax.dynamic_update_slice_in_dim(y, row(at), at, 1)
-        return y
-
-    y = jnp.zeros((like.shape[0], count, *like.shape[2:]), like.dtype)
-    return lax.fori_loop(0, count // together, several, y)
-
-
-def _together(count: int) -> int:
-    """How many of so many rows to work on at a time: the products of some then run while others are moved."""
-    return max(n for n in range(1, TOGETHER + 1) if count % n == 0)
 
 
 def _added(shares: jax.Array, writes: Sequence[Written | None]) -> jax.Array:

@@ -27,7 +27,10 @@ def max_pool(x: jax.Array, window: Pair) -> jax.Array:
 
 
 def average_pool(x: jax.Array, window: Pair) -> jax.Array:
-    """The mean of the real pixels of each window; [b, h, w, c] -> [b, ⌈h / window⌉, ⌈w / window⌉, c]."""
+    """The mean of the real pixels of each window, zeros beyond the maps not counted.
+
+    [b, h, w, c] -> [b, ⌈h / window⌉, ⌈w / window⌉, c].
+    """
     pixels = _joined(np.ones((1, *x.shape[1:3], 1), np.float32), window, 0.0, jnp.add)
     return _sum.bind(x, window=tuple(window), size=x.shape[1:3]) / pixels.astype(x.dtype)
 

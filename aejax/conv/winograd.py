@@ -10,23 +10,32 @@ The result differs from a sum of products by rounding, 1e-6 of the largest value
 """
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from aejax.conv import rows
 from aejax.conv.geometry import Geometry, Pair, first, last
 
 POINTS = np.array([0, 1, -1, 2, -2, 0.5, -0.5])  # with infinity: powers of two, so that the transforms are exact
 OUTPUTS = 4  # of a tile
-CHANNELS = 16  # with fewer, the transforms cost more than the products save
+CHANNELS = {5: 16, 3: 64}  # taps -> with fewer, the transforms cost more than the products save;
+CORRELATED = {5: 64, 3: 64}  # of the kernel's gradient, whose products are slower in this form
 
 
-def suits(geometry: Geometry, channels: Pair, dtype: jnp.dtype) -> bool:
-    """Whether this form is for such maps, and faster there."""
-    there = geometry.strides == (1, 1) and geometry.taps[1] in (3, 5) and dtype == jnp.float32
-    return there and min(channels) >= CHANNELS and min(geometry.small[1], geometry.large[1]) > OUTPUTS
+def suits(geometry: Geometry, channels: Pair, least: dict[int, int], dtype: jnp.dtype) -> bool:
+    """Whether this form is for such maps, and faster there.
+
+    Args:
+      channels: in and out.
+      least: ``CHANNELS`` or ``CORRELATED``.
+    """
+    wide = min(geometry.small[1], geometry.large[1]) > OUTPUTS
+    there = wide and geometry.strides == (1, 1) and dtype == jnp.float32
+    return there and min(channels) >= least.get(geometry.taps[1], math.inf)
 
 
 def convolve(x: jax.Array, k: jax.Array, geometry: Geometry) -> jax.Array:
@@ -39,15 +48,10 @@ def convolve(x: jax.Array, k: jax.Array, geometry: Geometry) -> jax.Array:
 
     def row(i: jax.Array) -> jax.Array:
         met = lax.dynamic_slice_in_dim(v, i, kh, 2).reshape(points, c * kh, -1)
-        at_points = lax.optimization_barrier(_products(u, met, 1)).reshape(points, o, -1, b)
-        return jnp.stack([_combined(column, at_points) for column in to_outputs.T], 2)  # [o, tiles, OUTPUTS, b]
+        at_points = lax.optimization_barrier(_products(u, met, 1)).reshape(points, o, 1, -1, b)
+        return jnp.stack([_combined(column, at_points) for column in to_outputs.T], 3)  # [o, 1, tiles, OUTPUTS, b]
 
-    def add(i: jax.Array, y: jax.Array) -> jax.Array:
-        return lax.dynamic_update_index_in_dim(y, row(i), i, 1)
-
-    tiles = v.shape[3]
-    y = lax.fori_loop(0, h, add, jnp.zeros((o, h, tiles, OUTPUTS, b), x.dtype))
-    return first(y.reshape(o, h, tiles * OUTPUTS, b)[:, :, :w])
+    return first(rows.stacked(h, row).reshape(o, h, -1, b)[:, :, :w])
 
 
 def spread(y: jax.Array, k: jax.Array, geometry: Geometry) -> jax.Array:
@@ -71,7 +75,7 @@ def correlate(x: jax.Array, y: jax.Array, geometry: Geometry) -> jax.Array:
         here = lax.dynamic_index_in_dim(z, i, 2, keepdims=False).reshape(points, y.shape[0], -1)
         return _products(met, here, 2)
 
-    u = lax.fori_loop(1, geometry.small[0], lambda i, found: found + row(i), row(0))
+    u = rows.summed(geometry.small[0], row)
     return jnp.einsum("pj,pcio->ijco", to_kernel, u.reshape(points, x.shape[0], kh, -1))
 
 
@@ -89,9 +93,9 @@ def transforms(taps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def _of_data(x: jax.Array, geometry: Geometry) -> jax.Array:
     """x [c, h, w, b] -> [points, c, rows with their zeros, tiles, b]."""
-    rows, columns = geometry.pads()
+    above_and_below, columns = geometry.pads()
     _, of_data, _ = transforms(geometry.taps[1])
-    x = lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), (*rows, 0), (0, 0, 0), (0, 0, 0)))
+    x = lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), (*above_and_below, 0), (0, 0, 0), (0, 0, 0)))
     return _at_points(of_data, _tiles(x, columns, len(of_data), -(-geometry.small[1] // OUTPUTS)))
 
 

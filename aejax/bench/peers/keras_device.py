@@ -10,11 +10,12 @@ VERSIONS = {"keras": keras.__version__, "tensorflow": tf.__version__}
 def settle(threads, device):
     """Once, before anything is computed: so many threads, and "cpu" or "gpu".
 
-    On a GPU memory is taken as it is needed. Products of float32 are in TF32 there, TensorFlow's default.
+    On a GPU memory is taken as it is needed, and float32 is float32, as in aejax.
 
     Raises:
       Refused: TensorFlow sees no such device.
     """
+    tf.config.experimental.enable_tensor_float_32_execution(False)
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     gpus = tf.config.list_physical_devices("GPU") if device == "gpu" else []

@@ -84,7 +84,8 @@ def lifetime(op):
 
 def top_k(op):
     """The k largest of each example, and zeros."""
-    return differentiated(lambda h: largest(h, op["k"]), (op["batch"], op["units"]))
+    h = tf.random.normal((op["batch"], op["units"]))
+    return lambda: largest(h, op["k"])
 
 
 def gather(op):

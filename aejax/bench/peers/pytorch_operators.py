@@ -67,12 +67,6 @@ def resize(mode):
     )
 
 
-def top_k(job, device):
-    """The k largest units of each example, and zeros."""
-    h = torch.randn(job["batch"], job["units"], device=device, requires_grad=True)
-    return lambda h: pytorch_codes.largest(h, job["k"]), (h,)
-
-
 DIFFERENTIATED = {
     "conv": conv,
     "conv_transpose": conv_transpose,
@@ -81,7 +75,6 @@ DIFFERENTIATED = {
     "average_pool": pool(F.avg_pool2d, count_include_pad=False),
     "nearest": resize("nearest-exact"),
     "bilinear": resize("bilinear"),
-    "top_k": top_k,
 }
 
 
@@ -101,6 +94,13 @@ def winners(job, device, wrap):
     return lambda: call(z)
 
 
+def top_k(job, device, wrap):
+    """The k largest units of each example, and zeros; forward alone."""
+    h = torch.randn(job["batch"], job["units"], device=device)
+    call = wrap(lambda h: pytorch_codes.largest(h, job["k"]))
+    return lambda: call(h)
+
+
 def adam(job, device, wrap):
     """One fused update."""
     parameter = torch.zeros(job["parameters"], device=device, requires_grad=True)
@@ -116,7 +116,8 @@ def gather(job, device, wrap):
     return lambda: scaled(images, next(rows))
 
 
-BUILDERS = dict.fromkeys(DIFFERENTIATED, forward_and_backward) | {"winners": winners, "adam": adam, "gather": gather}
+BUILDERS = dict.fromkeys(DIFFERENTIATED, forward_and_backward)
+BUILDERS |= {"winners": winners, "top_k": top_k, "adam": adam, "gather": gather}
 
 
 class Operators:

@@ -87,10 +87,11 @@ def alike(raw):
 
 
 def set_up(device):
-    """The name that torch has for a device, "cpu" or "gpu"; on a GPU products in TF32, as JAX's are by default."""
+    """The name that torch has for a device, "cpu" or "gpu"; float32 is float32 on a GPU too, as in aejax."""
     if device == "cpu":
         return "cpu"
-    torch.set_float32_matmul_precision("high")
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = True
     return "cuda"
 
