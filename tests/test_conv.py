@@ -157,6 +157,54 @@ def test_convolutions_batch_over_models(rng, shared):
         close(a, jnp.stack(b))
 
 
+@pytest.mark.parametrize("members", [(None, 0), (0, None), (0, 0)])
+def test_transposed_convolutions_batch_over_models(rng, members):
+    x, k = (rng.normal(size=(3, *s)).astype(np.float32) for s in ((2, 4, 3, 2), (3, 2, 2, 5)))
+    x, k = (v if axis == 0 else v[0] for v, axis in zip((x, k), members, strict=True))
+    found = jax.vmap(lambda x, k: conv.convolve_transposed(x, k, (2, 1)), members)(x, k)
+    pairs = [[v[i] if axis == 0 else v for v, axis in zip((x, k), members, strict=True)] for i in range(3)]
+    close(found, jnp.stack([conv.convolve_transposed(*pair, (2, 1)) for pair in pairs]))
+
+
+def test_the_gradient_of_equal_pixels_is_shared():
+    gradient = jax.grad(lambda x: jnp.sum(conv.max_pool(x, (2, 2))))(jnp.ones((1, 2, 2, 1)))
+    np.testing.assert_array_equal(gradient, np.full((1, 2, 2, 1), 0.25))
+
+
+def test_the_ways_that_move_least_are_taken(monkeypatch):
+    """For 5x5 filters between maps of 16 rows of patches and shares of columns, and row by row where that is much."""
+    chosen = []
+
+    def choice(possible, moved, of=products._choice):
+        chosen.append(of(possible, moved))
+        return chosen[-1]
+
+    monkeypatch.setattr(products, "_choice", choice)
+    for channels, size in ((16, 28), (1, 28), (16, 7)):
+        geometry = Geometry((5, 5), (1, 1), (2, 2), (size, size), (size, size))
+        shapes = jnp.zeros((100, size, size, channels)), jnp.zeros((5, 5, channels, 16))
+        jax.eval_shape(lambda x, k, g=geometry: products.convolve(x, k, g), *shapes)
+    assert chosen == [((True, False), True), ((True, True), False), ((True, False), False)]
+
+
+def test_nothing_left_of_the_maps_is_told(rng):
+    x = jnp.zeros((1, 3, 14, 1))
+    with pytest.raises(ValueError, match="a kernel of .* does not fit maps"):
+        conv.convolve(x, jnp.zeros((6, 4, 1, 1)), padding="VALID")
+    with pytest.raises(ValueError, match="nothing is left of maps"):
+        conv.convolve_transposed(x, jnp.zeros((1, 1, 1, 1)), padding=((-2, -2), (0, 0)))
+
+
+def test_calls_outside_jit_compile_once():
+    x, k = jnp.zeros((1, 4, 4, 1)), jnp.zeros((3, 3, 1, 1))
+    conv.convolve(x, k)
+    with jax.log_compiles(), pytest.MonkeyPatch.context() as patch:
+        compiled = []
+        patch.setattr(products, "convolve", lambda *a: compiled.append(a))
+        conv.convolve(x + 1, k)
+    assert not compiled
+
+
 @pytest.mark.parametrize("members", [0, None])
 def test_a_bias_batches_over_models(rng, members):
     y, bias = rng.normal(size=(3, 2, 4, 5, 2)).astype(np.float32), rng.normal(size=(3, 2)).astype(np.float32)

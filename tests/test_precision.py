@@ -10,7 +10,7 @@ import pytest
 from ml_collections import FrozenConfigDict
 
 import aejax
-from aejax import data, devices, nets, step, train
+from aejax import conv, data, devices, nets, step, train
 from aejax import model as models
 from aejax.data import transforms
 from aejax.errors import UserError
@@ -122,6 +122,23 @@ def test_a_bias_learns_from_every_example_of_a_large_batch():
     x = jnp.ones((20_000, 2), jnp.bfloat16)
     gradient = jax.jit(jax.grad(lambda v: layer.apply(v, x).astype(jnp.float32).sum()))(variables)
     np.testing.assert_array_equal(gradient["params"]["bias"], 20_000.0)
+
+
+@pytest.mark.parametrize("layer", [conv.Conv, conv.ConvTranspose])
+def test_a_filters_bias_does_too(layer):
+    layer = layer(1, 2, (1, 1), jax.nn.initializers.zeros)
+    variables = layer.init(jax.random.key(0), jnp.zeros((1, 1, 1, 1)))
+    x = jnp.ones((20_000, 1, 1, 1), jnp.bfloat16)
+    gradient = jax.jit(jax.grad(lambda v: layer.apply(v, x).astype(jnp.float32).sum()))(variables)
+    np.testing.assert_array_equal(gradient["params"]["bias"], 20_000.0)
+
+
+def test_filters_sum_in_float32():
+    """A sum of 64 · 25 ones and small numbers, of which bfloat16 would lose the small ones."""
+    x = jnp.full((1, 8, 8, 64), 1.0, jnp.bfloat16)
+    k = jnp.full((5, 5, 64, 1), 2.0**-8, jnp.bfloat16).at[0, 0, 0, 0].set(4.0)
+    found = jax.jit(lambda x, k: conv.convolve(x, k, padding="VALID"))(x, k)
+    np.testing.assert_array_equal(found, jnp.bfloat16(4 + (64 * 25 - 1) / 256))
 
 
 @pytest.mark.parametrize("name", sorted(nets.NORMS))

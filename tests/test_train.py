@@ -218,6 +218,19 @@ def test_another_config_is_refused_and_the_keys_that_differ_are_named(uninterrup
     assert json.loads((workdir / "config.json").read_text())["seed"] == 0
 
 
+def test_a_run_from_before_a_key_had_its_default(uninterrupted, tmp_path):
+    """It is read, and goes on."""
+    workdir = tmp_path / "run"
+    shutil.copytree(uninterrupted, workdir)
+    written = json.loads((workdir / "config.json").read_text())
+    del written["precision"], written["loss"]["warmup"], written["mesh"]
+    (workdir / "config.json").write_text(json.dumps(written))
+    assert aejax.load(workdir).config.precision == "float32"
+    assert train.run(configurations.load("wta", OFTEN), workdir) == 0
+    with pytest.raises(UserError, match='precision: "float32" -> "bfloat16"'):
+        train.run(configurations.load("wta", {**OFTEN, "precision": "bfloat16"}), workdir)
+
+
 def test_two_processes_do_not_train_in_one_workdir(tmp_path, monkeypatch):
     config = configurations.load("wta", OFTEN)
 
