@@ -1,8 +1,9 @@
 """The three products of a convolution as matrix products, for the CPU.
 
-XLA's convolution on the CPU is slow, and up to ninety times slower still inside the compiled loop that
-a training runs in; its matrix product reaches the machine's peak there. What is left to do is moving numbers,
-at the speed of the memory:
+XLA's convolution on the CPU is as fast as its matrix product forwards, but takes the kernel's gradient at a fiftieth
+of that speed (2 against 110 GFLOP/s for 5x5 filters between 16 maps of 28x28, 100 examples, two cores), and filters
+of a single map at a seventh. The matrix product reaches the machine's peak. What is left to do is moving numbers, at
+the speed of the memory:
 
 - Maps lie as [channels, h, w, b], examples last, so that each move copies long runs and each sum is over whole
   vectors. Between two layers the compiler finds that it need not turn them back.
@@ -10,7 +11,10 @@ at the speed of the memory:
   up shares of what is written: whichever moves fewer numbers. So a 5x5 kernel from 16 maps to 16 costs patches of
   5 rows and shares of 5 columns, where patches alone would be of 25 pixels.
 - Strides read or write every so many pixels, and nothing is multiplied with zeros that they put between.
-- Maps too large for the cache are worked on row by row: there the patches of some rows are simply those rows.
+- Maps too large for the cache are worked on row by row: there the patches of some rows are simply those rows, and
+  of four rows at a time (``rows``) some are multiplied while others are moved.
+
+Filters of stride 1 between many maps need fewer multiplications in ``winograd``.
 """
 
 import itertools
