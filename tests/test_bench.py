@@ -179,6 +179,7 @@ def test_losses_far_apart_are_told_unless_they_wander_as_far_by_themselves():
     assert report.verdicts(found) == []
     found.rows[1].losses = [None] * 5  # as it is read back
     assert report.verdicts(found) == ["wta: the loss of PyTorch eager is not finite."]
+    assert report.agreement([by_hand(), found]) == report.verdicts(found)
 
 
 def test_fewer_steps_before_the_losses_are_told():

@@ -1,6 +1,5 @@
 """The command: flags, what is measured, and where it is written."""
 
-import signal
 import sys
 import tempfile
 import time
@@ -46,7 +45,6 @@ def main(argv: Sequence[str] | None = None) -> int:
       argv: arguments after the program's name; those of the process where None.
     """
     try:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: workers end, and nothing stays behind
         flags, names = _parse(sys.argv[1:] if argv is None else argv)
         if flags.help:
             print(f"usage: {USAGE}\n\n{_describe(flags)}")

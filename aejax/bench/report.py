@@ -122,8 +122,9 @@ def _costs(found: Sitting, row: Row) -> list[str]:
     return [f"{row.first_step:.1f}", f"{row.memory / 1e6:,.0f}", share]
 
 
-def _losses(found: Sitting) -> list[float]:
-    return [figures.mean(row.losses) for row in found.rows if not row.missing]
+def _losses(found: Sitting) -> dict[str, float]:
+    """The finite ones by framework."""
+    return {row.framework: figures.mean(row.losses) for row in found.rows if not row.missing and _finite(row)}
 
 
 def _finite(row: Row) -> bool:
@@ -140,7 +141,7 @@ def verdicts(found: Sitting) -> list[str]:
     strange = [row.framework for row in known if not _finite(row)]
     if strange:
         told.append(f"{label(found)}: the loss of {', '.join(strange)} is not finite.")
-    losses = {row.framework: figures.mean(row.losses) for row in known if row.framework not in strange}
+    losses = _losses(found)
     if len(losses) > 1:
         apart = figures.disagreement(list(losses.values()))
         own = max(figures.wander(row.losses) for row in known if row.framework in losses)
@@ -158,8 +159,8 @@ def agreement(sittings: Sequence[Sitting]) -> list[str]:
     fewer = [f"{label(found)} {found.compared}" for found in sittings if found.compared < STEPS]
     lines = [line for found in sittings for line in verdicts(found)]
     several = [found for found in sittings if len([row for row in found.rows if not row.missing]) > 1]
-    most = max((figures.disagreement(_losses(found)) for found in several), default=0.0)
     if several and not lines:
+        most = max(figures.disagreement(list(_losses(found).values())) for found in several)
         lines.append(f"The losses of all frameworks agree to within {most:.1%}, on each of {len(several)} nets.")
     if fewer:
         lines.append(f"Losses were compared after {STEPS} steps, of slow nets after fewer: {', '.join(fewer)}.")
