@@ -103,6 +103,23 @@ class Contestant:
         self.row.memory, self.row.memory_of = reply.get("memory", 0), reply.get("memory_of", "process")
         return reply
 
+    def repeat(self, do: str, length: str, seconds: float, counted: bool, examples: int = 1) -> None:
+        """A repeat, whose rate is kept where it is counted; else one that settles how long they are.
+
+        Args:
+          do: the request.
+          length: its argument that says how many steps, or calls.
+          seconds: about how long a repeat is.
+          counted: whether it is.
+          examples: of a step.
+        """
+        row = self.row
+        reply = self.ask(do, **{length: row.steps})
+        if reply and counted:
+            row.rates.append(row.steps * examples / reply["seconds"])
+        elif reply:
+            row.steps = figures.steps_for(seconds, row.steps, reply["seconds"])
+
     def fail(self, why: str) -> None:
         """Note why there are no figures."""
         self.row.missing = why
@@ -207,9 +224,4 @@ def _rounds(found: Sitting, contestants: Sequence[Contestant], peak: Callable, r
         if number:
             found.peaks.append(flops)
         for contestant in contestants:
-            row = contestant.row
-            reply = contestant.ask("train", steps=row.steps)
-            if reply and number:
-                row.rates.append(row.steps * found.batch / reply["seconds"])
-            elif reply:
-                row.steps = figures.steps_for(seconds, row.steps, reply["seconds"])
+            contestant.repeat("train", "steps", seconds, counted=number > 0, examples=found.batch)

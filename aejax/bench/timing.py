@@ -92,9 +92,4 @@ def _rounds(contestants: Sequence[Contestant], repeats: int, seconds: float) -> 
             contestant.row.steps = figures.steps_for(seconds / 10, 1, reply["seconds"])
     for number in range(repeats + 1):
         for contestant in contestants:
-            row = contestant.row
-            reply = contestant.ask("repeat", count=row.steps)
-            if reply and number:
-                row.rates.append(row.steps / reply["seconds"])
-            elif reply:
-                row.steps = figures.steps_for(seconds, row.steps, reply["seconds"])
+            contestant.repeat("repeat", "count", seconds, counted=number > 0)
