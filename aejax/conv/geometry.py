@@ -1,9 +1,11 @@
 """How maps lie in memory, and where the pixels of two layers of them meet in a convolution."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 Pair = tuple[int, int]
 
@@ -47,3 +49,13 @@ def last(x: jax.Array) -> jax.Array:
 def first(x: jax.Array) -> jax.Array:
     """Examples first: [c, h, w, b] -> [b, h, w, c]."""
     return jnp.transpose(x, (3, 1, 2, 0))
+
+
+def padded(x: jax.Array, pads: Sequence[Pair], fill: float = 0.0) -> jax.Array:
+    """x [., h, w, .] with zeros, or ``fill``, before and after its height and width; less of them where negative."""
+    return lax.pad(x, jnp.asarray(fill, x.dtype), ((0, 0, 0), *((*pair, 0) for pair in pads), (0, 0, 0)))
+
+
+def mirrored(k: jax.Array) -> jax.Array:
+    """The kernel [kh, kw, c, o] of the adjoint, [kh, kw, o, c]: its taps from the last to the first."""
+    return jnp.swapaxes(k[::-1, ::-1], 2, 3)

@@ -3,12 +3,11 @@
 from collections.abc import Callable, Sequence
 
 import jax
-import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
 from aejax.conv import primitives
-from aejax.conv.geometry import Geometry, Pair
+from aejax.conv.geometry import Geometry, Pair, mirrored
 
 Padding = str | Sequence[Pair]
 
@@ -103,8 +102,7 @@ def convolve_transposed(
     if min(large) < 1:
         raise ValueError(f"nothing is left of maps of {small} with a kernel of {taps} and padding {padding}")
     low = tuple(k - 1 - pads[0] for k, pads in zip(taps, padding, strict=True))
-    mirrored = jnp.swapaxes(kernel[::-1, ::-1], 2, 3)
-    return primitives.spread(x, mirrored, Geometry(taps, tuple(strides), low, large, small))
+    return primitives.spread(x, mirrored(kernel), Geometry(taps, tuple(strides), low, large, small))
 
 
 def pads_to(size: Pair, smaller: Pair, kernel: Pair, strides: Pair) -> list[Pair]:

@@ -12,7 +12,7 @@ from jax import lax
 from jax.interpreters import ad, batching
 
 from aejax.conv import platforms, products, winograd
-from aejax.conv.geometry import Geometry, Pair
+from aejax.conv.geometry import Geometry, Pair, mirrored, padded
 
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
@@ -46,9 +46,8 @@ def native_convolve(x: jax.Array, k: jax.Array, geometry: Geometry) -> jax.Array
 
 def native_spread(y: jax.Array, k: jax.Array, geometry: Geometry) -> jax.Array:
     """``spread`` by the compiler's convolution, of dilated maps."""
-    mirrored = jnp.swapaxes(k[::-1, ::-1], 2, 3)
     pads, dilation = geometry.spread_pads(), geometry.strides
-    x = lax.conv_general_dilated(y, mirrored, (1, 1), _zeros(pads), dilation, dimension_numbers=_LAYOUT)
+    x = lax.conv_general_dilated(y, mirrored(k), (1, 1), _zeros(pads), dilation, dimension_numbers=_LAYOUT)
     return _cropped(x, pads)
 
 
@@ -60,8 +59,7 @@ def native_correlate(x: jax.Array, y: jax.Array, geometry: Geometry) -> jax.Arra
 
 def _cropped(x: jax.Array, pads: list[Pair]) -> jax.Array:
     """x without the pixels of negative pads, which XLA's convolution on the CPU gets wrong."""
-    crop = ((0, 0, 0), *((min(a, 0), min(b, 0), 0) for a, b in pads), (0, 0, 0))
-    return lax.pad(x, jnp.zeros((), x.dtype), crop)
+    return padded(x, [(min(a, 0), min(b, 0)) for a, b in pads])
 
 
 def _zeros(pads: list[Pair]) -> list[Pair]:

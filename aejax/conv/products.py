@@ -27,7 +27,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from aejax.conv import rows
-from aejax.conv.geometry import Geometry, Pair, first, last
+from aejax.conv.geometry import Geometry, Pair, first, last, padded
 
 CACHE = 8 * 2**20  # bytes of patches and shares beyond which rows are worked on one by one; 1 to 64 MiB were tried
 Met = tuple[bool, bool]  # for height and width: whether the taps are met before the product
@@ -183,16 +183,11 @@ def _correlated(x: jax.Array, y: jax.Array, of_x: Sequence[Read | None], of_y: S
     return p.reshape(p.shape[0], -1) @ q.reshape(q.shape[0], -1).T
 
 
-def _pad(x: jax.Array, pads: Sequence[Pair]) -> jax.Array:
-    """x [c, h, w, b] with zeros around the maps, or less of them where negative."""
-    return lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *((*pair, 0) for pair in pads), (0, 0, 0)))
-
-
 def _patches(x: jax.Array, reads: Sequence[Read | None]) -> jax.Array:
     """x [c, h, w, b] -> [taps · c, h', w', b], the taps of the axes that are read."""
     if not any(reads):
         return x
-    x = _pad(x, [r.pads if r else (0, 0) for r in reads])
+    x = padded(x, [r.pads if r else (0, 0) for r in reads])
     parts = [x]
     for axis, r in enumerate(reads, 1):
         if r:
@@ -203,7 +198,7 @@ def _patches(x: jax.Array, reads: Sequence[Read | None]) -> jax.Array:
 
 def _rows(x: jax.Array, read: Read) -> Callable[[jax.Array], jax.Array]:
     """i -> the rows of x [c, h, w, b] that the i-th row of patches reads, as channels [c · taps, 1, w, b]."""
-    x = _pad(x, [read.pads, (0, 0)])
+    x = padded(x, [read.pads, (0, 0)])
     taps = len(read.first)
     return lambda i: lax.dynamic_slice_in_dim(x, i * read.stride, taps, 1).reshape(-1, 1, *x.shape[2:])
 
@@ -232,7 +227,7 @@ def _added(shares: jax.Array, writes: Sequence[Written | None]) -> jax.Array:
                 continue
             starts = [at // v.stride for at, v in zip(reach, writes, strict=True)]
             pads = [(-at, m + at - n) for at, m, n in zip(starts, wholes, size, strict=True)]
-            terms.append(_pad(shares[taps], pads))
+            terms.append(padded(shares[taps], pads))
         return (
             sum(terms[1:], terms[0]) if terms else jnp.zeros((shares.shape[2], *wholes, shares.shape[-1]), shares.dtype)
         )

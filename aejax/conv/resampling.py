@@ -14,7 +14,7 @@ import numpy as np
 from jax import lax
 
 from aejax.conv import platforms
-from aejax.conv.geometry import Pair
+from aejax.conv.geometry import Pair, padded
 
 
 def max_pool(x: jax.Array, window: Pair) -> jax.Array:
@@ -64,9 +64,7 @@ def _max_pool_jvp(window, primals, tangents):
 
 def _joined(x: jax.Array, window: Pair, fill: float, join: Callable) -> jax.Array:
     """The pixels of each window of x [., h, w, .] joined, two by two."""
-    x = lax.pad(
-        x, jnp.asarray(fill, x.dtype), ((0, 0, 0), *((*pads, 0) for pads in _pads(x.shape[1:3], window)), (0, 0, 0))
-    )
+    x = padded(x, _pads(x.shape[1:3], window), fill)
     for axis, size in enumerate(window, 1):
         x = x.reshape(*x.shape[:axis], -1, size, *x.shape[axis + 1 :])
         x = functools.reduce(join, [lax.index_in_dim(x, i, axis + 1, keepdims=False) for i in range(size)])

@@ -18,7 +18,7 @@ import numpy as np
 from jax import lax
 
 from aejax.conv import rows
-from aejax.conv.geometry import Geometry, Pair, first, last
+from aejax.conv.geometry import Geometry, Pair, first, last, mirrored, padded
 
 POINTS = np.array([0, 1, -1, 2, -2, 0.5, -0.5])  # with infinity: powers of two, so that the transforms are exact
 OUTPUTS = 4  # of a tile
@@ -57,8 +57,7 @@ def convolve(x: jax.Array, k: jax.Array, geometry: Geometry) -> jax.Array:
 def spread(y: jax.Array, k: jax.Array, geometry: Geometry) -> jax.Array:
     """As ``primitives.spread``: with stride 1, the convolution with the mirrored kernel."""
     low = tuple(a for a, _ in geometry.spread_pads())
-    mirrored = geometry._replace(low=low, large=geometry.small, small=geometry.large)
-    return convolve(y, jnp.swapaxes(k[::-1, ::-1], 2, 3), mirrored)
+    return convolve(y, mirrored(k), geometry._replace(low=low, large=geometry.small, small=geometry.large))
 
 
 def correlate(x: jax.Array, y: jax.Array, geometry: Geometry) -> jax.Array:
@@ -95,15 +94,14 @@ def _of_data(x: jax.Array, geometry: Geometry) -> jax.Array:
     """x [c, h, w, b] -> [points, c, rows with their zeros, tiles, b]."""
     above_and_below, columns = geometry.pads()
     _, of_data, _ = transforms(geometry.taps[1])
-    x = lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), (*above_and_below, 0), (0, 0, 0), (0, 0, 0)))
+    x = padded(x, [above_and_below, (0, 0)])
     return _at_points(of_data, _tiles(x, columns, len(of_data), -(-geometry.small[1] // OUTPUTS)))
 
 
 def _tiles(x: jax.Array, pads: Pair, size: int, count: int) -> list[jax.Array]:
     """x [c, h, w, b] -> the pixels of each row's tiles, OUTPUTS apart, that are first, second, … in their tile."""
     width = (count - 1 + -(-size // OUTPUTS)) * OUTPUTS
-    columns = (pads[0], width - x.shape[2] - pads[0], 0)
-    x = lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), (0, 0, 0), columns, (0, 0, 0)))
+    x = padded(x, [(0, 0), (pads[0], width - x.shape[2] - pads[0])])
     x = x.reshape(*x.shape[:2], -1, OUTPUTS, x.shape[3])
     return [x[:, :, at // OUTPUTS : at // OUTPUTS + count, at % OUTPUTS] for at in range(size)]
 
