@@ -170,7 +170,7 @@ def test_a_classifier_has_features_and_no_decoder(execute, workdir):
     run.variables["params"]["head"] = run.variables["params"].pop("decoder")
     run.reconstruct = run.decode = None
     status, out, err, _ = execute("reconstructions", run=run)
-    assert status == 2 and not out and err.count("\n") == 1 and "is a classifier" in err
+    assert status == 0 and not err and out.count("\n") == 1 and "does not apply" in out and "a classifier" in out
     status, out, _, numbers = execute("filters", run=run)
     assert status == 0 and "no decoder" in out and "decoder" not in numbers and numbers["dead_units"] == [15]
     assert list(numbers["shown"]) == ["encoder"] and not numbers["tied"]
@@ -257,7 +257,6 @@ def test_probe_command(execute, workdir):
 @pytest.mark.parametrize(
     "run, arguments, told",
     [
-        ({"labels": False}, [], "no labels"),
         ({"valid": 0}, [], "valid split"),
         ({}, ["--classifiers=knn"], "accepted are svm, logistic"),
         ({}, ["--limit=-1"], "--limit"),
@@ -266,6 +265,37 @@ def test_probe_command(execute, workdir):
 def test_probe_refuses_by_name(execute, workdir, run, arguments, told):
     status, _, err, _ = execute("probe", *arguments, run=HandMadeRun(workdir, **run))
     assert status == 2 and err.count("\n") == 1 and told in err
+
+
+def test_what_does_not_apply_is_one_line_and_status_0(execute, workdir):
+    status, out, err, numbers = execute("probe", run=HandMadeRun(workdir, labels=False))
+    assert status == 0 and not err and out.count("\n") == 1 and "does not apply: a probe needs labels" in out
+    assert numbers is None and not (workdir / "analysis").exists()
+    run = HandMadeRun(workdir)
+    for split in run.splits.values():
+        split.labels = np.zeros_like(split.labels)
+    status, out, _, _ = execute("probe", run=run)
+    assert status == 0 and "all of one" in out
+
+
+def test_runs_are_shared_where_asked_for(workdir, monkeypatch):
+    monkeypatch.setattr(aejax, "load", lambda _, best=False: HandMadeRun(workdir))
+    assert command.load(workdir) is not command.load(workdir)
+    with command.shared_runs():
+        run = command.load(workdir)
+        assert command.load(workdir) is run and command.load(workdir, best=True) is not run
+        with command.shared_runs():
+            assert command.load(workdir) is run
+    assert command.load(workdir) is not run
+
+
+def test_further_pictures_lie_beside_the_first(workdir, capsys):
+    found = command.Findings(figure.new(), {"a": 1}, ["told"], {"sheet": figure.new()})
+    assert command.execute("toy", lambda *_: found, [f"--workdir={workdir}"]) == 0
+    there = sorted(path.name for path in (workdir / "analysis").iterdir())
+    assert there == ["toy.json", "toy.png", "toy_sheet.png"]
+    out = capsys.readouterr().out.splitlines()
+    assert out == ["told", *(str(workdir / "analysis" / name) for name in ("toy.png", "toy_sheet.png", "toy.json"))]
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -2,17 +2,19 @@
 
 A command module has ``main(argv=None) -> int``, which calls ``execute`` with an
 ``analyse(workdir, flags) -> Findings``. Flags live in a fresh ``FlagValues`` each
-time, so any number of commands can be imported and called in one process.
+time, so any number of commands can be imported and called in one process; within
+``shared_runs()`` they load a run once between them.
 """
 
 import contextlib
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from absl import flags as absl_flags
 from matplotlib.figure import Figure
 
@@ -24,15 +26,34 @@ from aejax.errors import UserError
 # Codes that do in training what they do in encoding; and those that draw wherever the loss is evaluated.
 SAME = ("deterministic", "gated", "jump_relu", "k_sparse", "top_k", "vector_quantised")
 DRAWN = ("gaussian_noise", "importance_weighted", "learned_noise", "straight_through", "variational")
+# Codes that are a Gaussian for each example, to which a prior N(0, I) belongs.
+VARIATIONAL = ("importance_weighted", "variational")
+
+_shared: dict[tuple, Any] | None = None
+
+
+class DoesNotApply(Exception):
+    """A question that this run has no answer to, such as one about classes without labels: one line that says why.
+
+    No mistake of the user's: the command prints it, writes nothing and exits with status 0.
+    """
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What an analysis found: the picture, the numbers behind it, and what they say, a sentence a line."""
+    """What an analysis found: the picture, the numbers behind it, and what they say, a sentence a line.
+
+    Attributes:
+      figure: written as ``<name>.png``.
+      numbers: written as ``<name>.json``.
+      summary: printed.
+      more: further pictures by suffix, written as ``<name>_<suffix>.png``.
+    """
 
     figure: Figure
     numbers: Mapping[str, Any]
     summary: Sequence[str]
+    more: Mapping[str, Figure] = field(default_factory=dict)
 
 
 def define_best(flags: absl_flags.FlagValues) -> None:
@@ -43,7 +64,50 @@ def define_best(flags: absl_flags.FlagValues) -> None:
 
 def load(workdir: Path, best: bool = False) -> Any:
     """The run in ``workdir``, as ``aejax.load`` gives it: with its newest weights, or those of the best valid loss."""
-    return aejax.load(workdir, best=True) if best else aejax.load(workdir)
+    key = (Path(workdir).resolve(), best)
+    if _shared is not None and key in _shared:
+        return _shared[key]
+    run = aejax.load(workdir, best=True) if best else aejax.load(workdir)
+    if _shared is not None:
+        _shared[key] = run
+    return run
+
+
+@contextlib.contextmanager
+def shared_runs() -> Iterator[None]:
+    """Within it ``load`` loads a workdir once, so that several analyses of it share what they compile."""
+    global _shared
+    before, _shared = _shared, {} if _shared is None else _shared
+    try:
+        yield
+    finally:
+        _shared = before
+
+
+def load_autoencoder(workdir: Path, best: bool, question: str) -> Any:
+    """``load``, for a question that a classifier, which has no decoder, cannot answer.
+
+    Raises:
+      DoesNotApply: the run is a classifier.
+    """
+    run = load(workdir, best)
+    if run.config.get("model") == "classifier":
+        raise DoesNotApply(f"{question} needs a decoder, and {workdir} is a classifier")
+    return run
+
+
+def labels_of(split: Any, question: str, source: str) -> Any:
+    """The labels [n] of a split of the data set that ``source`` names.
+
+    Raises:
+      DoesNotApply: there are none, or all are the same.
+    """
+    if split.labels is None:
+        raise DoesNotApply(f"{question} needs labels, and {source} has none")
+    labels = np.asarray(split.labels).astype(np.int64)
+    if len(np.unique(labels)) < 2:
+        raise DoesNotApply(f"{question} needs two classes or more, and {source} has {len(np.unique(labels))}")
+    return labels
 
 
 def about(run: Any) -> dict[str, Any]:
@@ -98,7 +162,8 @@ def execute(
       define: defines the command's own flags on the FlagValues that it is given.
 
     Returns:
-      The exit status: 0; 2 after a user's mistake, told in one line on standard error; 130 after Ctrl-C.
+      The exit status: 0, also where the question does not apply to the run, which is told in one line; 2 after a
+      user's mistake, told in one line on standard error; 130 after Ctrl-C.
     """
     try:
         flags = _parse(name, analyse, sys.argv[1:] if argv is None else argv, define)
@@ -109,13 +174,19 @@ def execute(
         if not workdir.is_dir():
             raise UserError(f"--workdir={workdir}: no such folder; give the work directory of a run")
         findings = analyse(workdir, flags)
-        picture, numbers = (workdir / "analysis" / f"{name}.{suffix}" for suffix in ("png", "json"))
+        numbers = workdir / "analysis" / f"{name}.json"
+        named = {name: findings.figure, **{f"{name}_{suffix}": more for suffix, more in findings.more.items()}}
+        pictures = [numbers.with_name(f"{stem}.png") for stem in named]
         try:
-            save(findings.figure, picture)
+            for picture, drawn in zip(pictures, named.values(), strict=True):
+                save(drawn, picture)
             weights = {"weights": "best"} if "best" in flags and flags.best else {}
             files.write_json(numbers, {"analysis": name, **weights, **findings.numbers})
         except OSError as error:
-            raise UserError(f"--workdir={workdir}: cannot write {picture.parent}: {error.strerror or error}") from error
+            raise UserError(f"--workdir={workdir}: cannot write {numbers.parent}: {error.strerror or error}") from error
+    except DoesNotApply as reason:
+        print(f"aejax.analysis.{name}: does not apply: {reason}")
+        return 0
     except UserError as error:
         print(f"aejax.analysis.{name}: {error}", file=sys.stderr)
         return 2
@@ -123,7 +194,7 @@ def execute(
         print(f"aejax.analysis.{name}: stopped; nothing was written", file=sys.stderr)
         return 130
     with contextlib.suppress(BrokenPipeError):  # whoever reads may have seen enough
-        print("\n".join([*findings.summary, f"{picture}", f"{numbers}"]), flush=True)
+        print("\n".join([*findings.summary, *map(str, pictures), f"{numbers}"]), flush=True)
     return 0
 
 

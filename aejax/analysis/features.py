@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from aejax.analysis import selection
+from aejax.analysis import command, selection
 from aejax.errors import UserError
 
 SPLITS = ("train", "valid", "test")
@@ -29,18 +29,19 @@ def gather(dataset: Any, source: str, limit: int) -> tuple[list[np.ndarray], lis
     """The raw images [n, h, w, c] and labels [n] of train, valid and test, the first two ``limited``.
 
     Raises:
-      UserError: a split is empty, there are no labels, or they are all the same; ``source`` names the data set.
+      UserError: a split is empty; ``source`` names the data set.
+      DoesNotApply: there are no labels, or they are all the same.
     """
     splits = [getattr(dataset, name) for name in SPLITS]
     for name, split in zip(SPLITS, splits, strict=True):
+        if split.labels is None:
+            raise command.DoesNotApply(f"a probe needs labels, and {source} has none")
         if not len(split.images):
             raise UserError(f"probe: the {name} split of {source} is empty; all three are needed")
-        if split.labels is None:
-            raise UserError(f"probe: {source} has no labels; accepted: a data set with a class an image")
     chosen = [*limited([split.labels for split in splits], limit), np.arange(len(splits[2].images))]
     labels = [np.asarray(split.labels)[i].astype(np.int64) for split, i in zip(splits, chosen, strict=True)]
     if len(np.unique(labels[0])) < 2:
-        raise UserError("probe: the training images are all of one class; it needs two or more")
+        raise command.DoesNotApply("a probe needs two classes or more, and the training images are all of one")
     return [split.images[i] for split, i in zip(splits, chosen, strict=True)], labels
 
 

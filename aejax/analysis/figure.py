@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from aejax.analysis.views import plane, viewable
 from aejax.files import replacing
@@ -25,6 +26,10 @@ BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE = OKABE_ITO = (
     *("#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7"),
 )
 GREY = "#8C8C8C"
+
+# Classes differ in colour and in marker, so that neither has to be told apart alone.
+CLASS_COLOURS = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY, BLACK, GREY)
+CLASS_MARKERS = ("o", "^", "s", "D", "v", "P", "X", "p", "<", ">", "*")
 
 # Zero is grey, so that it differs from the white of the page; both ends are as dark as one another.
 DIVERGING = LinearSegmentedColormap.from_list(
@@ -61,6 +66,27 @@ def tidy(axes: Axes) -> None:
     axes.tick_params(labelsize=8)
     axes.grid(axis="y", color="#E4E4E4", linewidth=0.6)
     axes.set_axisbelow(True)
+
+
+def scatter_by_class(
+    axes: Axes, points: np.ndarray, labels: np.ndarray, names: Sequence[str], size: float = 7.0
+) -> None:
+    """Points [n, 2] in the colour and marker of their class [n]; each class's name at the median of its points."""
+    fontsize = 9 if max(map(len, names)) <= 3 else 6.5
+    for k in np.unique(labels):
+        mine = points[labels == k]
+        style = {"color": CLASS_COLOURS[k % len(CLASS_COLOURS)], "marker": CLASS_MARKERS[k % len(CLASS_MARKERS)]}
+        axes.scatter(*mine.T, s=size, linewidths=0, alpha=0.75, label=names[k], rasterized=True, **style)
+        text = axes.text(*np.median(mine, axis=0), names[k], fontsize=fontsize, weight="bold", ha="center", va="center")
+        text.set_path_effects([withStroke(linewidth=2.2, foreground="white")])
+    axes.tick_params(labelsize=7)
+
+
+def class_legend(figure: Figure, axes: Axes) -> None:
+    """The classes that ``scatter_by_class`` drew into the axes, beneath all panels of the figure."""
+    handles, names = axes.get_legend_handles_labels()
+    columns = max(1, min(len(names), int(95 / (4 + max(map(len, names), default=1)))))
+    figure.legend(handles, names, loc="outside lower center", ncols=columns, fontsize=7, frameon=False, markerscale=1.8)
 
 
 def grid(count: int, h: int, w: int, gap: int = 2) -> tuple[int, float]:

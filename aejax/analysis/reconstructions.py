@@ -127,9 +127,7 @@ def summarise(numbers: dict, only: Sequence[str], noun: str) -> list[str]:
 
 def analyse(workdir: Path, flags) -> command.Findings:
     """The reconstructions of the run in ``workdir``."""
-    run = command.load(workdir, flags.best)
-    if run.config.get("model") == "classifier":
-        raise UserError(f"{workdir} is a classifier and has no decoder; accepted: an autoencoder")
+    run = command.load_autoencoder(workdir, flags.best, "a reconstruction")
     dataset = run.dataset()
     test, n, noun = dataset.test, len(dataset.test.images), command.noun(run, dataset)
     if not n:
