@@ -31,12 +31,17 @@ def largest(z: jax.Array, k: jax.Array | int, axis: int = -1) -> jax.Array:
     """
     order = _ordered(z)
     border = _kth(order, k, axis, 32)
-    above = order > border
+    above, tied = order > border, order == border
     places = jnp.maximum(k - jnp.sum(above, axis=axis, keepdims=True), 0)
     n = z.shape[axis]
-    early = n - jax.lax.broadcasted_iota(jnp.uint32, z.shape, axis % z.ndim)
-    early = jnp.where(order == border, early, 0)  # of the tied: n for the first of the line, 1 for the last
-    return above | ((early > 0) & (early >= _kth(early, places, axis, n.bit_length())))
+
+    def first() -> jax.Array:
+        early = n - jax.lax.broadcasted_iota(jnp.uint32, z.shape, axis % z.ndim)
+        early = jnp.where(tied, early, 0)  # of the tied: n for the first of the line, 1 for the last
+        return above | ((early > 0) & (early >= _kth(early, places, axis, n.bit_length())))
+
+    crowded = jnp.any(jnp.sum(tied, axis=axis, keepdims=True) > places)  # seldom: a fifth of the time saved
+    return jax.lax.cond(crowded, first, lambda: above | tied)
 
 
 def keep_largest(h: jax.Array, k: jax.Array | int) -> jax.Array:

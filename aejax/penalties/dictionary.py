@@ -40,9 +40,12 @@ def aux_k(
       aux_units: how many dead units take part for each example.
     """
     residual = x - jax.lax.stop_gradient(output)
-    asleep = jnp.where(_beside(dead, h), h, -jnp.inf)
-    made = decode_linear(jax.nn.relu(keep_largest(asleep, whole(aux_units))))
-    return jnp.where(jnp.any(dead), _sum(jnp.square(residual - made)), 0.0)
+
+    def error() -> jax.Array:
+        asleep = jnp.where(_beside(dead, h), h, -jnp.inf)
+        return _sum(jnp.square(residual - decode_linear(jax.nn.relu(keep_largest(asleep, whole(aux_units))))))
+
+    return jax.lax.cond(jnp.any(dead), error, lambda: jnp.zeros(x.shape[0], x.dtype))
 
 
 def l0(h: jax.Array, threshold: jax.Array, bandwidth: jax.Array | float) -> jax.Array:
