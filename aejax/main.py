@@ -1,5 +1,6 @@
 """``python -m aejax.main --config=configs/wta.py [--workdir=DIR] [--config.KEY=VALUE …]``: train, or go on training."""
 
+import os
 import re
 import sys
 import traceback
@@ -92,7 +93,7 @@ def _illegal(message: str, kinds: Mapping[str, str]) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The exit status: 0 finished, 2 a user's mistake, 128 + n stopped by signal n."""
+    """The exit status: 0 finished, 2 a user's mistake, 128 + n stopped by signal n (141: nobody reads the lines)."""
     argv = sys.argv if argv is None else argv
     if {"-h", "-help", "--help"} & set(argv):
         print(f"usage: {USAGE}\n\nconfigs/base.py explains every key; a config file's docstring, what it trains.")
@@ -106,6 +107,9 @@ def main(argv: list[str] | None = None) -> int:
     except UserError as error:
         print(f"aejax: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # whoever read the lines has gone; the run resumes
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains on its way out
+        return 141
     except KeyboardInterrupt:  # before training began: from then on it saves and stops
         print("aejax: stopped before the first step", file=sys.stderr)
         return 130

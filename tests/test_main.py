@@ -134,6 +134,14 @@ def test_as_a_command_it_exits_with_status_2_and_one_line():
     assert done.stderr == "aejax: config.seed=-1 is out of range; accepted: a whole number in [0, 2^32)\n"
 
 
+def test_lines_that_nobody_reads_stop_it_without_a_traceback(tmp_path):
+    command = [sys.executable, "-m", "aejax.main", "--config=configs/shallow.py:tiny", f"--workdir={tmp_path}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        assert "Traceback" not in process.stderr.read()
+    assert process.returncode == 141
+
+
 def test_the_default_workdir_carries_the_configs_name_and_preset(monkeypatch, tmp_path):
     from aejax import train
 
