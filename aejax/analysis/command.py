@@ -10,17 +10,15 @@ import contextlib
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from absl import flags as absl_flags
-from matplotlib.figure import Figure
 
 import aejax
-from aejax import files
-from aejax.analysis.figure import save
+from aejax.analysis import results
+from aejax.analysis.results import Findings, Outcome
 from aejax.errors import UserError
 
 # Codes that do in training what they do in encoding; and those that draw wherever the loss is evaluated.
@@ -28,6 +26,9 @@ SAME = ("deterministic", "gated", "jump_relu", "k_sparse", "top_k", "vector_quan
 DRAWN = ("gaussian_noise", "importance_weighted", "learned_noise", "straight_through", "variational")
 # Codes that are a Gaussian for each example, to which a prior N(0, I) belongs.
 VARIATIONAL = ("importance_weighted", "variational")
+
+WORKDIR = ("workdir", "DIR", "The work directory of a run.")
+OF_ALL = ("workdir", "help", "h")  # flags that every command about one run has
 
 _shared: dict[tuple, Any] | None = None
 
@@ -37,23 +38,6 @@ class DoesNotApply(Exception):
 
     No mistake of the user's: the command prints it, writes nothing and exits with status 0.
     """
-
-
-@dataclass(frozen=True)
-class Findings:
-    """What an analysis found: the picture, the numbers behind it, and what they say, a sentence a line.
-
-    Attributes:
-      figure: written as ``<name>.png``.
-      numbers: written as ``<name>.json``.
-      summary: printed.
-      more: further pictures by suffix, written as ``<name>_<suffix>.png``.
-    """
-
-    figure: Figure
-    numbers: Mapping[str, Any]
-    summary: Sequence[str]
-    more: Mapping[str, Figure] = field(default_factory=dict)
 
 
 def define_best(flags: absl_flags.FlagValues) -> None:
@@ -112,7 +96,7 @@ def labels_of(split: Any, question: str, source: str) -> Any:
 
 def about(run: Any) -> dict[str, Any]:
     """Which model the numbers belong to: the first entries of every JSON file that is about a checkpoint."""
-    return {"config": run.config.name, "step": int(run.step)}
+    return {"config": run.config.name, "step": int(run.step), "weights_crc32": results.checksum(run.variables)}
 
 
 def heading(run: Any) -> str:
@@ -147,6 +131,30 @@ def class_names(dataset: Any, labels: Any) -> list[str]:
     return names + [str(i) for i in range(len(names), int(max(labels, default=-1)) + 1)]
 
 
+def run_analysis(name: str, analyse: Callable, workdir: Path, flags: absl_flags.FlagValues) -> Outcome:
+    """Ask the run in ``workdir`` one question and write what is found.
+
+    Args:
+      name: the module's name in this package; the results are ``<workdir>/analysis/<name>.png`` and ``.json``.
+      analyse: ``analyse(workdir, flags) -> Findings``.
+      flags: as ``parse`` gives them.
+
+    Raises:
+      UserError: a mistake of the user's, or the results cannot be written; and what else ``analyse`` raises.
+    """
+    if not workdir.is_dir():
+        raise UserError(f"--workdir={workdir}: no such folder; give the work directory of a run")
+    try:
+        findings = analyse(workdir, flags)
+    except DoesNotApply as reason:
+        return Outcome(reason=str(reason))
+    weights = {"weights": "best"} if "best" in flags and flags.best else {}
+    given = [
+        flags[flag].serialize() for flag in flags if flag not in OF_ALL and flags[flag].value != flags[flag].default
+    ]
+    return results.write(workdir, name, findings, given, weights)
+
+
 def execute(
     name: str,
     analyse: Callable[[Path, absl_flags.FlagValues], Findings],
@@ -156,8 +164,7 @@ def execute(
     """Run one analysis from the command line and write what it finds.
 
     Args:
-      name: the module's name in this package; the results are ``<workdir>/analysis/<name>.png`` and ``.json``.
-      analyse: the analysis.
+      name, analyse: see ``run_analysis``.
       argv: arguments after the program's name; those of the process where None.
       define: defines the command's own flags on the FlagValues that it is given.
 
@@ -165,42 +172,74 @@ def execute(
       The exit status: 0, also where the question does not apply to the run, which is told in one line; 2 after a
       user's mistake, told in one line on standard error; 130 after Ctrl-C.
     """
-    try:
-        flags = _parse(name, analyse, sys.argv[1:] if argv is None else argv, define)
-        if flags.help:
-            print(f"{inspect.getmodule(analyse).__doc__}\n{_describe(flags)}")
-            return 0
-        workdir = Path(flags.workdir)
-        if not workdir.is_dir():
-            raise UserError(f"--workdir={workdir}: no such folder; give the work directory of a run")
-        findings = analyse(workdir, flags)
-        numbers = workdir / "analysis" / f"{name}.json"
-        named = {name: findings.figure, **{f"{name}_{suffix}": more for suffix, more in findings.more.items()}}
-        pictures = [numbers.with_name(f"{stem}.png") for stem in named]
-        try:
-            for picture, drawn in zip(pictures, named.values(), strict=True):
-                save(drawn, picture)
-            weights = {"weights": "best"} if "best" in flags and flags.best else {}
-            files.write_json(numbers, {"analysis": name, **weights, **findings.numbers})
-        except OSError as error:
-            raise UserError(f"--workdir={workdir}: cannot write {numbers.parent}: {error.strerror or error}") from error
-    except DoesNotApply as reason:
-        print(f"aejax.analysis.{name}: does not apply: {reason}")
+
+    def answer(flags: absl_flags.FlagValues) -> int:
+        outcome = run_analysis(name, analyse, Path(flags.workdir), flags)
+        if outcome.reason:
+            tell([f"aejax.analysis.{name}: does not apply: {outcome.reason}"])
+        else:
+            tell([*outcome.summary, *map(str, outcome.pictures), str(outcome.numbers)])
         return 0
+
+    return begin(name, answer, argv, define, inspect.getmodule(analyse).__doc__)
+
+
+def begin(
+    name: str,
+    body: Callable[[absl_flags.FlagValues], int],
+    argv: Sequence[str] | None,
+    define: Callable[[absl_flags.FlagValues], None] | None,
+    about: str,
+    required: tuple[str, str, str] = WORKDIR,
+    stopped: str = "nothing was written",
+) -> int:
+    """Parse the flags and call ``body`` with them: what every command does, whatever it is about.
+
+    Args:
+      name: of the command's module.
+      body: does the work and returns the exit status.
+      argv, define: see ``execute``.
+      about: what ``--help`` says above the flags.
+      required: name, value and help of the flag that says which run, or runs, it is about.
+      stopped: what is told after Ctrl-C.
+
+    Returns:
+      The status of ``body``; 2 after a user's mistake, told in one line on standard error; 130 after Ctrl-C.
+    """
+    try:
+        flags = parse(name, sys.argv[1:] if argv is None else argv, define, required)
+        if flags.help:
+            tell([about, _describe(flags)])
+            return 0
+        return body(flags)
     except UserError as error:
         print(f"aejax.analysis.{name}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"aejax.analysis.{name}: stopped; nothing was written", file=sys.stderr)
+        print(f"aejax.analysis.{name}: stopped; {stopped}", file=sys.stderr)
         return 130
-    with contextlib.suppress(BrokenPipeError):  # whoever reads may have seen enough
-        print("\n".join([*findings.summary, *map(str, pictures), f"{numbers}"]), flush=True)
-    return 0
 
 
-def _parse(name, analyse, argv, define) -> absl_flags.FlagValues:
+def tell(lines: Iterable[str]) -> None:
+    """Print the lines; whoever reads them may have seen enough."""
+    with contextlib.suppress(BrokenPipeError):
+        print("\n".join(lines), flush=True)
+
+
+def parse(
+    name: str,
+    argv: Sequence[str],
+    define: Callable[[absl_flags.FlagValues], None] | None = None,
+    required: tuple[str, str, str] = WORKDIR,
+) -> absl_flags.FlagValues:
+    """The flags of a command, from the arguments after the program's name; see ``begin``.
+
+    Raises:
+      UserError: one is unknown, missing or out of range.
+    """
     flags = absl_flags.FlagValues()
-    absl_flags.DEFINE_string("workdir", None, "The work directory of a run.", flag_values=flags)
+    needed, value, meaning = required
+    absl_flags.DEFINE_string(needed, None, meaning, flag_values=flags)
     absl_flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", flag_values=flags)
     if define:
         define(flags)
@@ -211,8 +250,8 @@ def _parse(name, analyse, argv, define) -> absl_flags.FlagValues:
         raise UserError(f"{' '.join(str(error).split())}; accepted: {accepted}") from None
     if rest:
         raise UserError(f"unexpected argument {rest[0]!r}; accepted: {accepted}")
-    if not flags.workdir and not flags.help:
-        raise UserError(f"--workdir=DIR is missing; accepted: {accepted}")
+    if not flags[needed].value and not flags.help:
+        raise UserError(f"--{needed}={value} is missing; accepted: {accepted}")
     return flags
 
 
