@@ -38,9 +38,7 @@ class Resident:
         self.steps_per_epoch = len(images) // batch
         self._examples = jax.device_put((images, labels), devices.replicated(mesh))
         self._seed = seed
-        self._order = jax.jit(
-            order.epoch_order, static_argnums=2, out_shardings=devices.replicated(mesh)
-        )
+        self._order = jax.jit(order.epoch_order, static_argnums=2, out_shardings=devices.replicated(mesh))
         self._source: Source | None = None
 
     def at(self, step: int) -> Source:

@@ -42,10 +42,23 @@ def rounded(value: Any, digits: int = 6) -> Any:
 
 
 def write_json(path: Path, numbers: dict[str, Any]) -> None:
-    """Write the numbers, rounded, as strict JSON (a value that is not finite becomes null)."""
+    """Write the numbers as ``json_text`` has them."""
+    write_text(path, json_text(numbers))
+
+
+def json_text(numbers: dict[str, Any]) -> str:
+    """The numbers, rounded, as strict JSON (a value that is not finite becomes null)."""
     text = json.dumps(rounded(numbers), indent=1, allow_nan=False)
-    text = re.sub(r"\[[^\[\]{}]*\]", lambda row: re.sub(r"\n\s*", " ", row[0]), text)  # a row of numbers on one line
-    write_text(path, text + "\n")
+    return re.sub(r"\[[^\[\]{}]*\]", lambda row: re.sub(r"\n\s*", " ", row[0]), text) + "\n"  # rows on one line
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+      OSError, ValueError: it cannot be read, or is no JSON.
+    """
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def write_text(path: Path, text: str) -> None:

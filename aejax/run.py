@@ -201,5 +201,3 @@ def _tuples(tree):
     if isinstance(tree, dict):
         return {key: _tuples(value) for key, value in tree.items()}
     return tuple(tree) if isinstance(tree, list) else tree
-
-

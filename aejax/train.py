@@ -99,9 +99,7 @@ def loop(trainer: Trainer, workdir: Path, checkpoints: Checkpoints, began: float
     pictures = Pictures(trainer, workdir)
     train = trainer.dataset.train
     labels = train.labels if trainer.labelled else None
-    source = feed(
-        train.images, config.seed, config.train.batch_size, trainer.mesh, config.data.device_bytes, labels
-    )
+    source = feed(train.images, config.seed, config.train.batch_size, trainer.mesh, config.data.device_bytes, labels)
     pace = Pace(config.train.steps_per_call)
     saved = epoch_began = time.monotonic()
     first = epoch_first = trainer.step
@@ -116,8 +114,14 @@ def loop(trainer: Trainer, workdir: Path, checkpoints: Checkpoints, began: float
                 s = source.at(trainer.step)
                 count = min(pace.steps(), s.stop - trainer.step)
                 trainer.state, trainer.sums = trainer.stretch(
-                    trainer.state, trainer.sums, s.examples, s.order, np.int32(s.first), np.int32(count),
-                    trainer.preprocessing, trainer.arguments,
+                    trainer.state,
+                    trainer.sums,
+                    s.examples,
+                    s.order,
+                    np.int32(s.first),
+                    np.int32(count),
+                    trainer.preprocessing,
+                    trainer.arguments,
                 )
                 refuse_non_finite(trainer, checkpoints)
                 if trainer.step == first:
@@ -215,5 +219,3 @@ def summary(trainer: Trainer, workdir: Path, seconds: float) -> str:
     shown = [name for name in ("loss", "reconstruction_per_pixel", "error") if lines and name in lines[-1]]
     figures = "".join(f", {name} {lines[-1][name]:.5g}" for name in shown)
     return f"{workdir}: {trainer.step} steps, {seconds:.1f} s in this call; test{figures or ' is empty'}"
-
-

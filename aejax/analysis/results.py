@@ -1,6 +1,5 @@
 """What an analysis leaves in ``<workdir>/analysis``: writing it whole, and reading it back."""
 
-import json
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -81,7 +80,7 @@ def read(workdir: Path, name: str) -> tuple[Outcome, dict[str, Any]] | None:
     """The outcome that lies on disk and its numbers; None where there is none, or not all of it."""
     path = workdir / FOLDER / f"{name}.json"
     try:
-        numbers = json.loads(path.read_text(encoding="utf-8"))
+        numbers = files.read_json(path)
         output = numbers["output"]
         pictures = [path.with_name(picture) for picture in output["pictures"]]
         found = Outcome(path, pictures, output["summary"], output["flags"])
