@@ -116,8 +116,9 @@ def _title(name: str) -> str:
 
 
 def command(line: str) -> str:
-    """A command line, selected as a whole by a click."""
-    return f'<pre class="command"><code>{escape(line)}</code></pre>'
+    """A command line, selected as a whole by a click; it wraps between words."""
+    words = " ".join(f"<span>{escape(word)}</span>" for word in line.split(" "))
+    return f'<pre class="command"><code>{words}</code></pre>'
 
 
 def folded(label: str, text: str) -> str:

@@ -20,7 +20,7 @@ from absl import flags as absl_flags
 from tqdm import tqdm
 
 from aejax import files, logs, workdirs
-from aejax.analysis import command, page, provenance, results
+from aejax.analysis import command, page, provenance, results, tables
 from aejax.data.dataset import one_line
 from aejax.errors import UserError
 
@@ -119,8 +119,8 @@ def ask_all(found: Mapping[str, ModuleType], workdir: Path, run: Any, best: bool
             began = time.monotonic()
             sections.append(ask(name, module, workdir, run, best, again))
             if bar.disable:
-                seconds = tqdm.format_interval(time.monotonic() - began)
-                command.tell([f"[{number}/{len(found)}] {name}: {how(sections[-1])} ({seconds})"])
+                took = tables.duration(time.monotonic() - began)
+                command.tell([f"[{number}/{len(found)}] {name}: {how(sections[-1])} ({took})"])
             bar.update()
     return sections
 
@@ -136,7 +136,6 @@ def facts(run: Any, workdir: Path, best: bool) -> dict[str, Any]:
     """What a reader wants to know of a run first, by label."""
     timing = files.read_lines(workdir / logs.TIMING)
     rates = [row["examples_per_second"] for row in timing if "examples_per_second" in row]
-    seconds = provenance.seconds(timing)
     sizes = [np.size(leaf) for leaf in jax.tree.leaves(run.variables["params"])]
     return {
         "Folder": str(workdir),
@@ -145,7 +144,7 @@ def facts(run: Any, workdir: Path, best: bool) -> dict[str, Any]:
         "Parameters": int(sum(sizes)),
         "Step": int(run.step),
         "Weights": "best valid loss" if best else "newest",
-        "Training time": tqdm.format_interval(seconds) + (" (h:min:s)" if seconds >= 3600 else " (min:s)"),
+        "Training time": tables.duration(provenance.seconds(timing)) if timing else None,
         "Training speed": f"{np.median(rates):,.0f} examples/s" if rates else None,
     }
 
@@ -183,7 +182,7 @@ def compose(flags: absl_flags.FlagValues) -> int:
         facts=facts(run, workdir, flags.best),
         training=provenance.training_command(config, workdir),
         finals=finals(files.read_lines(workdir / logs.METRICS)),
-        differences=provenance.differences(config, provenance.defaults()),
+        differences=[d for d in provenance.differences(config, provenance.defaults()) if d[0] != "name"],
         config=config,
         sections=sections,
         left_out=[name for name in found if name not in names],

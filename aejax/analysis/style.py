@@ -22,7 +22,7 @@ a { color: var(--accent); }
 nav ul { display: flex; flex-wrap: wrap; gap: .3rem 1.1rem; list-style: none; margin: 0; padding: 0; }
 .question { color: var(--muted); font-style: italic; margin: 0 0 1rem; }
 .note { color: var(--muted); font-size: .85rem; }
-dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(13rem, 1fr)); gap: .6rem 1.5rem; margin: 1rem 0; }
+dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)); gap: .6rem 1.5rem; margin: 1rem 0; }
 dt { color: var(--muted); font-size: .8rem; }
 dd { margin: 0; overflow-wrap: anywhere; }
 figure { margin: 1rem 0; background: #ffffff; border: 1px solid var(--line); border-radius: 4px; padding: .4rem; }
@@ -33,6 +33,7 @@ img { display: block; max-width: 100%; height: auto; margin: 0 auto; background:
 pre { margin: .6rem 0; padding: .6rem .8rem; background: var(--soft); border-radius: 4px; overflow-x: auto; }
 pre, code { font: .82rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace; }
 .command { white-space: pre-wrap; overflow-wrap: anywhere; }
+.command span { display: inline-block; max-width: 100%; }
 .command code { user-select: all; -webkit-user-select: all; }
 details { margin: .6rem 0; }
 summary { cursor: pointer; color: var(--accent); }

@@ -33,6 +33,15 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
+def duration(seconds: float) -> str:
+    """A length of time in its two largest units: ``9 s``, ``1 min 38 s``, ``2 h 5 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.2g} s" if 0 < seconds < 1 else f"{whole} s"
+    minutes = round(seconds / 60)
+    return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{minutes // 60:,} h {minutes % 60} min"
+
+
 def aligned(rows: Rows) -> list[str]:
     """Rows of texts as lines, the first column flush left, the others flush right, two spaces apart."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
