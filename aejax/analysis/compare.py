@@ -93,7 +93,7 @@ def _complete(run: Contestant, reference: Any, shown: np.ndarray) -> Contestant:
     return dataclasses.replace(run, values=values, figures=figures, pictures=measuring.pictures(run, shown))
 
 
-def analyse(
+def findings(
     runs: Sequence[Contestant], same_data: bool, best: bool
 ) -> tuple[dict[str, Any], list[list[str]], list[str]]:
     """The numbers of measured runs, the table that a reader sees, and what both say, a sentence a line."""
@@ -124,9 +124,11 @@ def answer(flags: absl_flags.FlagValues) -> int:
     place = folder(workdirs, flags.out)
     with command.shared_runs():
         runs, same_data, shown = measured(workdirs, flags.best, flags.images)
-    numbers, seen, summary = analyse(runs, same_data, flags.best)
+    numbers, seen, summary = findings(runs, same_data, flags.best)
     title = f"{', '.join(run.label for run in runs)}: {_about(runs, same_data)}"
-    drawn = compare_figure.draw(runs, same_data, title, captions(runs[0], shown) if same_data else ())
+    few = runs[: compare_figure.MOST]
+    title += f"; the first {len(few)} drawn" if len(few) < len(runs) else ""
+    drawn = compare_figure.draw(few, same_data, title, captions(runs[0], shown) if same_data else ())
     paths = [place / name for name in WRITTEN]
     try:
         figure.save(drawn, paths[0])

@@ -18,6 +18,8 @@ WORDS = {  # of the panels, narrow as they are
     "silhouette": "silhouette\nhigher is better →",
     "unevenness": "interpolation: longest\nover mean step, ← lower is better",
 }
+MOST = 10  # runs that a page has room for
+SOURCES = {True: "prior", False: "fitted"}
 
 Rows = Sequence[tuple[str, np.ndarray]]  # label and pictures [n, H, W, 3] of each row
 
@@ -42,11 +44,10 @@ def blocks(runs: Sequence[Contestant], same_data: bool) -> dict[str, Rows]:
     own = lambda run, kind: viewable(run.pictures[kind], _like(run, kind))  # noqa: E731
     found = {"Test images and their reconstructions": rows}
     if decoders:
-        how = "; ".join(f"{run.label}: {run.figures['samples_from']}" for run in decoders)
-        found[f"Samples ({how})"] = [(run.label, own(run, "samples")) for run in decoders]
-        found["From the first test image to the last, evenly in code space"] = [
-            (run.label, own(run, "path")) for run in decoders
-        ]
+        samples = [(f"{run.label}:\n{SOURCES[run.gaussian]}", own(run, "samples")) for run in decoders]
+        found["Samples, of the prior or of a Gaussian fitted to the training codes"] = samples
+        paths = [(run.label, own(run, "path")) for run in decoders]
+        found["From the first test image to the last, evenly in code space"] = paths
     return found
 
 
@@ -68,7 +69,7 @@ def draw(runs: Sequence[Contestant], same_data: bool, title: str, captions: Sequ
     every = {name: [(label, figure.enlarged(x)) for label, x in rows] for name, rows in blocks(runs, same_data).items()}
     tiles = next(iter(every.values()))[0][1]
     longest = max(len(line) for rows in every.values() for label, _ in rows for line in label.splitlines())
-    wide = figure.PAGE - 0.25 - 0.062 * longest
+    wide = min(figure.PAGE - 0.25 - 0.062 * longest, 1.1 * tiles.shape[0])
     tall = [wide / tiles.shape[0] * tiles.shape[1] / tiles.shape[2] * len(rows) for rows in every.values()]
     measured = {key: kinds for key in MEASURES if (kinds := [run for run in runs if key in run.values])}
     panels = (0.65 + 0.2 * len(runs)) if measured else 0.0
@@ -95,6 +96,7 @@ def _block(axes: Axes, rows: Rows, title: str, width: float, captions: Sequence[
     axes.set_xticks(corners[: len(captions), 1] + (w - 1) / 2, captions, fontsize=6.5)
     axes.tick_params(length=0, pad=2)
     axes.spines[:].set_visible(False)
+    axes.set_anchor("W")
     axes.set_title(title, fontsize=8.5, loc="left", pad=3)
 
 

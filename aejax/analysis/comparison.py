@@ -32,13 +32,14 @@ ALTERATIONS = {"binarise": "binarised", "whiten": "whitened"}  # key of config.d
 def differences(runs: Sequence[Contestant]) -> dict[str, list[dict[str, Any]]]:
     """For each measure and pair of runs that have it, first minus second, paired over the same examples.
 
-    ``standard_errors`` is how many of them the difference is; None where there is no standard error.
+    ``standard_errors`` is how many of them the difference is: 0 for none, infinite for one that every example has,
+    NaN where there is no standard error.
     """
     found: dict[str, list[dict[str, Any]]] = {}
     for key in MEASURES:
         for a, b in itertools.combinations([run for run in runs if key in run.values], 2):
             mean, error, n = scores.paired(a.values[key], b.values[key])
-            many = abs(mean) / error if error > 0 else 0.0 if mean == 0 else None
+            many = 0.0 if mean == 0 else abs(mean) / error if error else float("inf")
             row = {"runs": [a.label, b.label], "difference": mean, "standard_error": error, "standard_errors": many}
             found.setdefault(key, []).append({**row, "examples": n})
     return found
@@ -82,10 +83,10 @@ def _with_error(mean: float | None, error: float | None) -> str:
     return f"{mean:.4g} ± {error:.2g}" if known else tables.told(mean)
 
 
-def verdict(many: float | None) -> str:
+def verdict(many: float) -> str:
     """What a difference of so many standard errors is worth."""
-    if many is None:
-        return "without a standard error"
+    if not np.isfinite(many):
+        return "on one example" if np.isnan(many) else "on every example alike"
     if many <= 1:
         return "within its standard error, so no difference"
     if many <= 2:
@@ -116,14 +117,14 @@ def summarise(runs: Sequence[Contestant], found: Mapping[str, Sequence[Mapping[s
         pair = next(row for row in found[key] if set(row["runs"]) == {best, second})
         gap, error, many = abs(pair["difference"]), pair["standard_error"], pair["standard_errors"]
         by = f"{gap:.3g} ± {error:.2g}" if np.isfinite(error) else f"{gap:.3g}"
+        lead = f"{best} is better by {by}, {verdict(many)}" if gap else "no difference"
         than = f"{best} {value:.4g}, {second} {other:.4g}"
-        lead = f"better by {by}, {verdict(many)}" if gap else "the same"
-        lines.append(
-            f"{_capital(kind.title)}: {than}; {best} is {lead} (paired over {pair['examples']:,} {kind.over})."
-        )
+        lines.append(f"{_capital(kind.title)}: {than}; {lead} (paired over {pair['examples']:,} {kind.over}).")
         if len(order) > 2:
             lines[-1] += " Then " + ", ".join(f"{label} {mean:.4g}" for label, mean in order[2:]) + "."
-        if many is None or many > 2:
+        if key == "unevenness" and value < 1.0005:
+            lines[-1] += " (1 is what any linear decoder has.)"
+        if many > 2:
             better.setdefault(best, []).append(kind.what)
     told = "; ".join(f"{label} at {', '.join(what)}" for label, what in better.items())
     return lines + [f"Beyond two standard errors, the best is {told}." if told else "Nothing tells them apart."]

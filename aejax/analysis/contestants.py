@@ -181,7 +181,7 @@ def interpolations(run: Any, images: np.ndarray, seed: int = 0) -> np.ndarray:
 
     def uneven(part):
         decoded = np.asarray(run.decode(part.reshape(-1, *codes.shape[1:])))
-        return scores.unevenness(decoded.reshape(*part.shape[:2], -1))
+        return scores.unevenness(decoded.reshape(*part.shape[:2], -1)).round(4)  # less is rounding of float32
 
     return np.concatenate([uneven(lines[i : i + per]) for i in range(0, half, per)])
 
@@ -228,7 +228,17 @@ def sample(one: Contestant, count: int, seed: int = 0) -> np.ndarray:
     else:
         known = np.asarray(run.encode(one.dataset.train.images[subset(one.dataset.train, SILHOUETTE)]))
         codes = scores.gaussian_samples(known.reshape(len(known), -1), count, seed).reshape(count, *known.shape[1:])
-    return np.asarray(run.picture(np.asarray(run.decode(codes))))
+    return decoded(one, codes)
+
+
+def decoded(one: Contestant, codes: np.ndarray) -> np.ndarray:
+    """Codes that belong to no example -> images [n, h, w, c] at the scale of ``scaled``; a multinomial's for as many
+    draws as a test example has on average."""
+    outputs = np.asarray(one.run.decode(codes))
+    if one.run.config.get("loss", {}).get("likelihood") == "multinomial":
+        images = one.dataset.test.images[:BLOCK]
+        outputs = outputs * np.asarray(one.run.prepare(images)).sum() / len(images)
+    return np.asarray(one.run.picture(outputs))
 
 
 def pictures(one: Contestant, shown: Sequence[int]) -> dict[str, np.ndarray]:
@@ -241,5 +251,5 @@ def pictures(one: Contestant, shown: Sequence[int]) -> dict[str, np.ndarray]:
         line = scores.paths(ends[:1], ends[1:], max(len(shown) - 1, 1))[0]
         drawn["outputs"] = rebuilt(run, images)
         drawn["samples"] = sample(one, len(shown))
-        drawn["path"] = np.asarray(run.picture(np.asarray(run.decode(line))))
+        drawn["path"] = decoded(one, line)
     return drawn
