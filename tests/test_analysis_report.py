@@ -97,7 +97,7 @@ def analyses(asked):
     found = {}
     for analyse, doc in (
         (losses, "How did training go? The curves."),
-        (filters, "What do units look for,\nand who is > who? More."),
+        (filters, 'What do units look for,\nand who is > "who"? More.'),
         (probe, "Can a line read it?"),
         (grid, "Where?"),
     ):
@@ -152,7 +152,7 @@ def test_the_page_is_whole_and_needs_nothing_else(execute, workdir):
         data = base64.b64decode(image["src"].removeprefix("data:image/png;base64,"), validate=True)
         assert data == (workdir / "analysis" / f"{name}.png").read_bytes()
         assert png.imread(io.BytesIO(data)).shape[:2] == (int(image["height"]), int(image["width"]))
-    assert "who is > who?" in page.images[1]["alt"] and "all of" in page.images[2]["alt"]
+    assert 'who is > "who"?' in page.images[1]["alt"] and "all of" in page.images[2]["alt"]
     assert "prefers-color-scheme" in text and "@media print" in text and 'name="viewport"' in text
 
 
@@ -167,7 +167,7 @@ def test_what_the_page_tells(execute, workdir):
     assert "last value train valid test" in told and "reconstruction 12.5 22.5 15.5" in told and "l1 5 5 5" in told
     assert f"python -m aejax.analysis.filters '--workdir={workdir}'" in told
     assert "--config.code.name=lifetime" in told and "'--config.data.name=npz:<toy>.npz'" in told
-    assert "What do units look for, and who is > who?" in told and "How did training go?" in told
+    assert 'What do units look for, and who is > "who"?' in told and "How did training go?" in told
     assert "<b>No</b> unit is dead." in told and "3 < 4 & 5" in told and '"<script>": "</pre><script>"' in told
     assert "Does not apply to this run probe: a probe needs <labels>" in told
     assert "Failed grid: ZeroDivisionError: no <i>units</i> at all" in told
@@ -232,7 +232,8 @@ def test_flags_that_a_command_was_given_are_shown_with_what_it_wrote(execute, wo
     assert "reused" in out and "--units=25" in Page(text).text
     _, _, _, text = execute("--only=filters", "--again", "--best")
     assert "--units=25" not in Page(text).text and "--best" in Page(text).text and "best weights" in Page(text).text
-    assert json.loads((workdir / "analysis" / "filters.json").read_text())["weights"] == "best"
+    numbers = json.loads((workdir / "analysis" / "filters.json").read_text())
+    assert numbers["weights"] == "best" and numbers["output"]["flags"] == ["--best"]
 
 
 @pytest.mark.parametrize(
@@ -281,11 +282,12 @@ def test_outcomes_come_back_from_disk(tmp_path):
     tree = {"a": np.arange(3.0), "b": [np.ones(2)]}
     assert results.checksum(tree) == results.checksum({"b": [np.ones(2)], "a": np.arange(3.0)})
     assert results.checksum(tree) != results.checksum({"a": np.arange(3.0), "b": [np.ones(2) * 2]})
+    assert results.checksum(tree) != results.checksum({"a": np.arange(3.0) * 2, "b": [np.ones(2)]})
 
 
 def test_training_commands_give_the_config_again(tmp_path):
-    given = {"shallow": {}, "vae": {}, "wta": {"name": "it's mine", "encoder.widths": (5, 6), "optim.eps": 1e-11,
-                                               "optim.freeze": ("encoder",), "log.figure_epochs": ()}}  # fmt: skip
+    changed = {"name": "it's mine", "encoder.widths": (5, 6), "optim.eps": 1e-11, "log.figure_epochs": ()}
+    given = {"shallow": {}, "vae": {}, "wta": {**changed, "optim.freeze": ("encoder", "code")}}
     for stem, changes in given.items():
         config = load_config(stem)
         for key, value in changes.items():
