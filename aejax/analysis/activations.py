@@ -16,9 +16,9 @@ from aejax.analysis import command, fields, filters, selection, selectivity, she
 from aejax.errors import UserError
 
 CHOICES = {
-    "even": "evenly spaced in order of how many images excite them",
+    "even": "evenly spaced in order of how often they are excited",
     "selective": "of largest selectivity index",
-    "firing": "excited by most images",
+    "firing": "excited most often",
 }
 MOST = 2**28  # values of all units for all images that are held; beyond, fewer images are taken
 BLOCK = 2**25  # values of the codes that are held beside them
@@ -73,10 +73,12 @@ def _spread(values: np.ndarray) -> dict:
 
 
 def choose(how: str, count: int, numbers: dict) -> np.ndarray:
-    """The units to show, by a key of ``CHOICES``, from the numbers that ``measure`` gives; dead ones never."""
+    """The units to show, by a key of ``CHOICES``, from the numbers that ``measure`` gives: of those that differ from
+    image to image, and where there are none of those that are not dead."""
     units = numbers["units"]
     excited = np.asarray(units["excited_percent"])
-    live = np.flatnonzero(excited)
+    varying = np.setdiff1d(np.flatnonzero(excited), numbers["constant_units"])
+    live = varying if len(varying) else np.flatnonzero(excited)
     if how == "selective":  # those whose index is no more than what chance gives come last
         score = np.where(units["selective"], np.nan_to_num(units["index"]), np.nan_to_num(units["index"]) - 2)
         return live[selection.largest(score[live], count)]
@@ -174,7 +176,7 @@ def analyse(workdir: Path, flags) -> command.Findings:
         raise command.DoesNotApply("no test example excites any unit of the code: all are dead")
     units = choose(flags.choose, flags.units, numbers)
     tops = [selectivity.top(observed.values[:, u], flags.images) for u in units]
-    seen = None if observed.places is None else fields.field(run.model, run.variables)
+    seen = None if observed.places is None else fields.field(run.model.bind(run.variables).encoder)
     numbers = {
         **command.about(run),
         "test_examples": len(images),
@@ -207,20 +209,24 @@ def analyse(workdir: Path, flags) -> command.Findings:
 
 
 def _short(value: float) -> str:
-    """Three digits, of whole numbers such as bits no more than they have."""
-    return f"{value:.0f}" if value == round(value) and abs(value) < 1000 else f"{value:#.3g}".rstrip(".")
+    """About three digits, in no more than six characters; of whole numbers such as bits no more than they have."""
+    if value == round(value) or abs(value) >= 100:
+        return f"{value:.0f}" if abs(value) < 1e5 else f"{value:.0e}"
+    return f"{value:#.3g}" if abs(value) >= 0.1 else f"{value:.3f}" if abs(value) >= 0.001 else f"{value:.0e}"
 
 
 def _title(numbers: dict, flags, noun: str, parts: Sequence[str], shape: tuple[int, int, int]) -> str:
     shown, there, seen = len(numbers["shown"]), numbers["code_units"], numbers["receptive_field"]
-    patches = f"patches ({'×'.join(map(str, seen))}) of test {noun}s that excite a map most" if seen else ""
-    dead = f", {len(numbers['dead_units'])} of {there} are dead" if len(numbers["dead_units"]) else ""
-    which = f"{shown} of {there} units" if shown < there else f"all {there} units"
+    h, w = (min(pair) for pair in zip(seen or shape[:2], shape[:2], strict=True))
+    patches = f"patches ({h}×{w}) of test {noun}s" if (h, w) != tuple(shape[:2]) else f"test {noun}s"
+    still = len(numbers["dead_units"]) + len(numbers["constant_units"])
+    which = f"{shown} of {there} units" if shown < there else f"all {there} units" if there > 1 else "the only unit"
+    which += f", {CHOICES[flags.choose]}" if shown < there - still else ""
+    which += f"; {still} that {'never change' if still > 1 else 'never changes'} left out" if still else ""
     left = {"encoder": "what it reads", "decoder": "what it writes"}
     notes = [f"left: {' and '.join(left[part] for part in parts)}"] if parts else []
     notes += ["beneath: the unit's value", *filter(None, [views.layout(shape)])]
-    title = f"the {patches or f'test {noun}s that excite a unit most'}\n"
-    return title + f"{which}, {CHOICES[flags.choose]}{dead}\n{'; '.join(notes)}"
+    return f"the {patches} that excite a {'map' if seen else 'unit'} most\n{which}\n{'; '.join(notes)}"
 
 
 def define(flags) -> None:

@@ -1,14 +1,13 @@
 """Receptive fields: which pixels a place of a code's maps sees, and the patches of images that lie there."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-from flax import linen as nn
 from jax import lax
 
-from aejax.nets import maps
+from aejax.nets import AllconvEncoder, maps
 
 
 class Axis(NamedTuple):
@@ -45,9 +44,8 @@ def pooling(size: int, window: int) -> Axis:
     return Axis(window, window, (-(-size // window) * window - size) // 2)
 
 
-def field(model: nn.Module, variables: Mapping) -> Field:
-    """What a place of the maps that an encoder of convolutions alone gives sees of the image."""
-    encoder = model.bind(variables).encoder
+def field(encoder: AllconvEncoder) -> Field:
+    """What a place of the maps that an encoder, bound to its variables, gives sees of the image."""
     steps: tuple[list[Axis], list[Axis]] = ([], [])
     for layer, (larger, smaller) in zip(encoder.convs, pairwise(encoder.sizes), strict=True):
         by = maps.strides(larger, smaller, encoder.factor)
