@@ -91,8 +91,6 @@ def measure(images: Images, firing: np.ndarray, train: np.ndarray, own: set[str]
     }
     if "decoder" in images:
         numbers["decoder"] = texture.describe(images["decoder"][alive["decoder"]])
-        if own == images.keys() and encoder.shape == images["decoder"].shape:
-            numbers["filter_atom_cosine"] = pairs.describe(pairs.cosines(encoder, images["decoder"]), firing > 0)
     return numbers
 
 
@@ -175,6 +173,9 @@ def analyse(workdir: Path, flags) -> command.Findings:
         "tied": tied,
         "shown": shown,
     }
+    if own == images.keys() == NAMES.keys() and not tied and images["encoder"].shape == images["decoder"].shape:
+        cosine = pairs.cosines(weights.on_varying_pixels(images["encoder"], train), images["decoder"])
+        numbers["filter_atom_cosine"] = pairs.describe(cosine, firing > 0)
     if run.words and images[last].shape[1:] == (1, 1, len(run.words)):
         numbers["words_by_unit"] = {int(u): words.largest(images[last][u, 0, 0], run.words) for u in shown[last]}
     panels = []

@@ -50,7 +50,8 @@ def examine(run: Any, train: np.ndarray, firing: np.ndarray, choose: Callable) -
         shown = choose(texture.norms(images), known)
         alive = slice(None) if known is None else firing > 0
         row = {"part": layer.part, "layer": layer.name, "number": number, "of": of, "size": images.shape[1:3]}
-        row |= texture.describe(weights.on_varying_pixels(images, train)[alive])
+        seen = weights.on_varying_pixels(images, train) if layer.part == "encoder" else images
+        row |= texture.describe(seen[alive])
         rows.append({**row, "shown": shown})
         panels.append((caption(row, len(shown), layer.units), images[shown], _dead(firing, known, shown)))
         told.append(f"{layer.part.capitalize()} layer {number} of {of}, taken linearly: {texture.look(row)}.")
