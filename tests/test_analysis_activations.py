@@ -49,8 +49,11 @@ def test_the_index_is_one_for_one_class_alone_and_zero_for_all_alike():
 def test_means_of_classes_over_several_blocks(rng, monkeypatch):
     monkeypatch.setattr(selectivity, "BLOCK", 7)
     activity, labels = rng.random((50, 3)), rng.integers(0, 4, 50)
-    means = selectivity.class_means(activity, np.arange(4)[:, None] == labels)
-    np.testing.assert_allclose(means, [activity[labels == k].mean(axis=0) for k in range(4)], rtol=1e-6)
+    means = selectivity.class_means(activity, np.stack([labels, labels[::-1]]), 4)
+    for order, found in zip((labels, labels[::-1]), means, strict=True):
+        np.testing.assert_allclose(found, [activity[order == k].mean(axis=0) for k in range(4)], rtol=1e-6)
+    monkeypatch.setattr(selectivity, "MOST", 1)
+    np.testing.assert_allclose(selectivity.class_means(activity, labels[None], 4)[0], means[0], rtol=1e-6)
 
 
 def test_what_chance_gives_is_not_selective(rng):
@@ -246,6 +249,16 @@ def test_which_units_are_shown(execute, tmp_path):
     done = execute("--units=50", run=run)
     assert done.numbers["constant_units"] == [3] and len(units(done)) == 14 and not {3, 15} & set(units(done))
     assert "2 that never change left out" in done.drawn[1] and "1 has the same value for every image" in done.out
+
+
+def test_what_is_selective_by_chance_comes_last():
+    units = {"excited_percent": np.array([3, 50, 0, 9, 9.0]), "index": np.array([1, 0.6, np.nan, 0.7, 0.2]),
+             "selective": np.array([False, True, False, True, False])}  # fmt: skip
+    numbers = {"units": units, "constant_units": np.array([], int)}
+    assert activations.choose("selective", 4, numbers).tolist() == [3, 1, 0, 4]
+    assert activations.choose("firing", 3, numbers).tolist() == [1, 3, 4]
+    assert activations.choose("even", 3, numbers).tolist() == [1, 4, 0]
+    assert activations.choose("even", 3, {**numbers, "constant_units": np.array([0, 1, 3, 4])}).tolist() == [1, 4, 0]
 
 
 def test_without_labels_there_is_still_the_sheet(execute, tmp_path):

@@ -16,6 +16,7 @@ from aejax.errors import UserError
 SHUFFLES = 20  # of the labels, to see what index chance gives
 TOP = 100  # images whose class is asked for
 BLOCK = 2000  # examples at a time
+MOST = 2**24  # memberships of examples in classes at a time
 
 
 class Observed(NamedTuple):
@@ -70,12 +71,18 @@ class Selectivity(NamedTuple):
     by_chance: np.ndarray
 
 
-def class_means(activity: np.ndarray, members: np.ndarray) -> np.ndarray:
-    """[groups, d]: the mean of activity [n, d] over the examples of each group, members [groups, n] of 0 and 1."""
-    total = np.zeros((len(members), activity.shape[1]))
-    for i in range(0, len(activity), BLOCK):
-        total += members[:, i : i + BLOCK].astype(np.float64) @ activity[i : i + BLOCK].astype(np.float64)
-    return total / members.sum(axis=1, keepdims=True)
+def class_means(activity: np.ndarray, orders: np.ndarray, classes: int) -> np.ndarray:
+    """[orders, classes, d]: the mean of activity [n, d] over the examples of each class, for several numberings of the
+    examples by class, orders [orders, n] of 0 … classes - 1, each class in each of them."""
+    total = np.zeros((len(orders) * classes, activity.shape[1]))
+    count = np.zeros((len(total), 1))
+    block = max(1, min(BLOCK, MOST // len(total)))
+    for i in range(0, len(activity), block):
+        members = orders[:, None, i : i + block] == np.arange(classes)[:, None]
+        members = members.reshape(len(total), -1).astype(np.float64)
+        total += members @ activity[i : i + block].astype(np.float64)
+        count += members.sum(axis=1, keepdims=True)
+    return (total / count).reshape(len(orders), classes, -1)
 
 
 def indices(means: np.ndarray) -> np.ndarray:
@@ -102,9 +109,8 @@ def selectivity(activity: np.ndarray, labels: np.ndarray, shuffles: int = SHUFFL
     """
     classes, numbered = np.unique(labels, return_inverse=True)
     rng = np.random.default_rng(seed)
-    orders = [numbered, *(rng.permutation(numbered) for _ in range(shuffles))]
-    members = np.concatenate([order[None] == np.arange(len(classes))[:, None] for order in orders])
-    means = class_means(activity, members).reshape(len(orders), len(classes), -1)
+    orders = np.stack([numbered, *(rng.permutation(numbered) for _ in range(shuffles))])
+    means = class_means(activity, orders, len(classes))
     index = indices(means)
     leading = np.where(np.isnan(index[0]), -1, classes[means[0].argmax(axis=0)])
     return Selectivity(leading, index[0], index[1:])
