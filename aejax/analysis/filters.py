@@ -11,10 +11,14 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from aejax.analysis import command, figure, selection, texture, views, weights, words
+from aejax.analysis import command, figure, layer_images, pairs, selection, texture, views, weights, words
 from aejax.errors import UserError
 
 CHOICES = {"even": "evenly spaced in order of norm", "norm": "of largest norm", "firing": "firing most often"}
+LAYERS = {
+    "ends": "the encoder's first and the decoder's last",
+    "all": "and in further pictures all others, taken linearly, and what the code's units read beside what they write",
+}
 NAMES = {"encoder": ("encoder filters", "first encoder layer"), "decoder": ("decoder atoms", "last decoder layer")}
 BLOCK = 2**25  # values of the codes that are held at a time
 
@@ -42,20 +46,25 @@ def choose(how: str, count: int, norm: np.ndarray, firing: np.ndarray | None) ->
     return selection.largest(norm if how == "norm" or firing is None else firing, count)
 
 
-def draw(panels: Sequence[tuple[str, np.ndarray, np.ndarray | None]], title: str) -> Figure:
+def draw(panels: Sequence[tuple[str, np.ndarray, np.ndarray | None]], title: str, across: int = 2) -> Figure:
     """Mosaics side by side, with the colour scale under them.
 
     Args:
       panels: title, weight images [n, h, w, c], and which of them to frame [n] (None: none).
       title: of the whole.
+      across: how many stand in a row.
     """
-    width = figure.PAGE if len(panels) > 1 else 5.4
+    width, across = figure.PAGE if len(panels) > 1 else 5.4, min(across, len(panels))
     shapes = [figure.weight_planes(images).shape for _, images, _ in panels]
-    height = 0.97 * width / len(panels) * max(figure.grid(*shape[:3])[1] for shape in shapes)
-    picture = figure.new(width, height + 0.62 + 0.17 * (1 + title.count("\n")))
+    tall = [figure.grid(*shape[:3])[1] for shape in shapes]
+    rows = [0.97 * width / across * max(tall[i : i + across]) for i in range(0, len(panels), across)]
+    between = 0.25 * (len(rows) - 1)  # the titles of further rows
+    picture = figure.new(width, sum(rows) + between + 0.62 + 0.17 * (1 + title.count("\n")))
     picture.get_layout_engine().set(wspace=0.05)
-    axes = picture.subplots(1, len(panels), squeeze=False)[0]
-    for ax, (name, images, marked) in zip(axes, panels, strict=True):
+    axes = picture.subplots(len(rows), across, squeeze=False, height_ratios=rows)
+    for ax in axes.ravel()[len(panels) :]:
+        ax.set_axis_off()
+    for ax, (name, images, marked) in zip(axes.ravel(), panels, strict=False):
         figure.draw_weights(ax, images, name, marked)
     if len(shapes[0]) == 3:
         scale = ScalarMappable(Normalize(-1, 1), figure.DIVERGING)
@@ -73,10 +82,7 @@ def measure(images: Images, firing: np.ndarray, train: np.ndarray, own: set[str]
     Where the images of a part are the code units' ``own``, dead ones are left out of their description.
     """
     alive = {part: firing > 0 if part in own else slice(None) for part in images}
-    encoder = images["encoder"]
-    if encoder.shape[1:] == train.shape[1:]:
-        # A weight on a pixel that never varies does nothing: it keeps its initial noise, which is not a filter.
-        encoder = encoder * (train != train[:1]).any(axis=0)
+    encoder = weights.on_varying_pixels(images["encoder"], train)
     numbers = {
         "code_units": len(firing),
         "dead_units": np.flatnonzero(firing == 0),
@@ -108,6 +114,8 @@ def summarise(numbers: dict, own: set[str], noun: str) -> list[str]:
     else:
         which = "" if "decoder" in own else " (last layer)"
         lines.append(f"Decoder atoms{which}: {texture.look(numbers['decoder'])}.")
+        if "filter_atom_cosine" in numbers:
+            lines.append(pairs.told(numbers["filter_atom_cosine"], linear=False))
     for unit in list(numbers.get("words_by_unit") or ())[:3]:
         lines.append(f"Words of largest weight, unit {unit}: {words.told(numbers['words_by_unit'][unit])}.")
     return lines
@@ -135,10 +143,15 @@ def analyse(workdir: Path, flags) -> command.Findings:
     """The filters of the run in ``workdir``."""
     if flags.choose not in CHOICES:
         raise UserError(f"--choose={flags.choose}: accepted are {', '.join(CHOICES)}")
+    if flags.layers not in LAYERS:
+        raise UserError(f"--layers={flags.layers}: accepted are {', '.join(LAYERS)}")
     run = command.load(workdir, flags.best)
     dataset = run.dataset()
     params, train = run.variables["params"], dataset.train.images
-    images = weight_images(run, dataset.shape)
+    try:
+        images = weight_images(run, dataset.shape)
+    except weights.NoImages as reason:
+        raise command.DoesNotApply(str(reason)) from None
     firing = firing_share(run.encode, train, max(1, min(5000, BLOCK // int(np.prod(run.code_shape)))))
     tied, last = weights.is_tied(params), list(images)[-1]
     own = weights.of_code(params, len(images["encoder"]), len(images[last]), len(firing))
@@ -160,6 +173,9 @@ def analyse(workdir: Path, flags) -> command.Findings:
         "tied": tied,
         "shown": shown,
     }
+    if own == images.keys() == NAMES.keys() and not tied and images["encoder"].shape == images["decoder"].shape:
+        cosine = pairs.cosines(weights.on_varying_pixels(images["encoder"], train), images["decoder"])
+        numbers["filter_atom_cosine"] = pairs.describe(cosine, firing > 0)
     if run.words and images[last].shape[1:] == (1, 1, len(run.words)):
         numbers["words_by_unit"] = {int(u): words.largest(images[last][u, 0, 0], run.words) for u in shown[last]}
     panels = []
@@ -175,7 +191,30 @@ def analyse(workdir: Path, flags) -> command.Findings:
     title += " (black frame)" if any(m is not None and m.any() for *_, m in panels) else ""
     title += "; tied decoder: the same weights" if tied else ""
     title += f"; {arranged}" if (arranged := views.layout(panels[0][1].shape[1:])) else ""
-    return command.Findings(draw(panels, title), numbers, summarise(numbers, own, command.noun(run, dataset)))
+    told = summarise(numbers, own, command.noun(run, dataset))
+    if flags.layers == "ends":
+        return command.Findings(draw(panels, title), numbers, told)
+    return _with_layers(command.Findings(draw(panels, title), numbers, told), run, train, firing, flags)
+
+
+def _with_layers(findings: command.Findings, run: Any, train: np.ndarray, firing: np.ndarray, flags):
+    """The findings with those about all further layers."""
+
+    def chosen(norm: np.ndarray, known: np.ndarray | None) -> np.ndarray:
+        return choose(flags.choose, flags.units, norm, known)
+
+    seen = layer_images.examine(run, train, firing, chosen)
+    more, told = {}, list(seen.told)
+    if seen.panels:
+        title = f"{command.heading(run)}: the other layers, as if those between them and the image were linear\n"
+        title += "encoder: what a unit reads; decoder: what one that the layer reads adds to the image"
+        more["layers"] = draw(seen.panels, title)
+    else:
+        told.insert(0, "Encoder and decoder have no further layers.")
+    if seen.pairs:
+        more["pairs"] = seen.pairs
+    told = list(dict.fromkeys([*findings.summary, *told]))  # of a single layer both say the same of filters and atoms
+    return command.Findings(findings.figure, {**findings.numbers, **seen.numbers}, told, more)
 
 
 def define(flags) -> None:
@@ -184,10 +223,13 @@ def define(flags) -> None:
     absl_flags.DEFINE_integer("units", 100, "How many units to draw.", lower_bound=1, flag_values=flags)
     choices = "; ".join(f"{name}: {meaning}" for name, meaning in CHOICES.items())
     absl_flags.DEFINE_string("choose", "even", f"Which units. {choices}.", flag_values=flags)
+    which = "; ".join(f"{name}: {meaning}" for name, meaning in LAYERS.items())
+    absl_flags.DEFINE_string("layers", "ends", f"Which layers. {which}.", flag_values=flags)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """``python -m aejax.analysis.filters --workdir=DIR [--units=N] [--choose=even|norm|firing] [--best]``."""
+    """``python -m aejax.analysis.filters --workdir=DIR [--units=N] [--choose=even|norm|firing] [--layers=ends|all]
+    [--best]``."""
     return command.execute("filters", analyse, argv, define)
 
 

@@ -10,6 +10,10 @@ from aejax.errors import UserError
 Shape = tuple[int, int, int]
 
 
+class NoImages(UserError):
+    """A layer is none whose weights are images."""
+
+
 def kernels(net: Mapping, layers: str = "layers") -> list[np.ndarray]:
     """The kernels of a net's ``layers_0``, ``layers_1``, ..., in order; none where it has only biases (a tied decoder).
 
@@ -36,7 +40,8 @@ def encoder_filters(params: Mapping, shape: Shape) -> np.ndarray:
     layer is a convolution of a patch of it, [units, kh, kw, c].
 
     Raises:
-      UserError: the first layer is not dense or a convolution, or not finite.
+      NoImages: the first layer is not dense or a convolution.
+      UserError: it is not finite.
     """
     if convs := kernels(params["encoder"], "convs"):
         return _finite(np.moveaxis(convs[0], 3, 0), "encoder's first")
@@ -52,7 +57,8 @@ def decoder_atoms(params: Mapping, shape: Shape) -> np.ndarray:
     the unit there writes to its upper left. (Of maps that are up-sampled first, one pixel of those.)
 
     Raises:
-      UserError: the last layer is not dense or a convolution, or not finite.
+      NoImages: the last layer is not dense or a convolution.
+      UserError: it is not finite.
     """
     if is_tied(params):
         return encoder_filters(params, shape)
@@ -63,6 +69,15 @@ def decoder_atoms(params: Mapping, shape: Shape) -> np.ndarray:
         rows = np.asarray(decoder["kernel"])
         return _images(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-30), shape, "decoder's last")
     return _images(kernels(decoder)[-1], shape, "decoder's last")
+
+
+def on_varying_pixels(images: np.ndarray, train: np.ndarray) -> np.ndarray:
+    """Weight images [n, h, w, c] of whole examples, 0 where no training image [m, h, w, c] differs from another.
+
+    A weight on a pixel that never varies does nothing: it keeps its initial noise, which is
+    not a filter. Images of another size than the examples', which are patches, stay as they are.
+    """
+    return images * (train != train[:1]).any(axis=0) if images.shape[1:] == train.shape[1:] else images
 
 
 def depth(params: Mapping) -> tuple[int, int]:
@@ -88,7 +103,7 @@ def of_code(params: Mapping, filters: int, atoms: int, units: int) -> set[str]:
 def _images(rows: np.ndarray | None, shape: Shape, which: str) -> np.ndarray:
     if rows is None or rows.ndim != 2 or rows.shape[1] != np.prod(shape):
         found = "absent" if rows is None else f"of shape {list(rows.shape)}"
-        raise UserError(f"weight images need a dense layer at the image {list(shape)}; the {which} layer is {found}")
+        raise NoImages(f"weight images need a dense layer at the image {list(shape)}; the {which} layer is {found}")
     return _finite(rows, which).reshape(-1, *shape)
 
 
