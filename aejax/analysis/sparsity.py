@@ -16,15 +16,10 @@ import numpy as np
 
 from aejax.analysis import command, filters, selection, sparsity_truncation
 from aejax.analysis.reconstructions import expected, squared_errors
-from aejax.analysis.sparsity_measures import (
-    ACTIVE_VARIANCE,
-    Activity,
-    Tally,
-    histogram,
-    rank_correlation,
-    spread,
-)
-from aejax.analysis.sparsity_panels import Survey, against, described, draw, percent
+from aejax.analysis.sparsity_measures import ACTIVE_VARIANCE, UNVARYING, Activity
+from aejax.analysis.sparsity_panels import draw
+from aejax.analysis.sparsity_survey import Survey, describe, survey
+from aejax.analysis.sparsity_words import summarise
 from aejax.errors import UserError
 
 # Codes that are not in encoding what the decoder sees in training, in words. Winners are those of a block of examples.
@@ -48,61 +43,6 @@ def kinds(run: Any) -> dict[str, tuple[str, Callable]]:
     return found
 
 
-def survey(how: str, blocks: Callable[[], Iterator], errors: Callable | None, question: str) -> Survey:
-    """The measures and errors of one kind of codes.
-
-    Args:
-      how: in words.
-      blocks: gives the same blocks at every call: (which examples, codes [b, places, units]).
-      errors: of flat codes [b, d] and which examples they are: [b]; None without a decoder.
-      question: begins the error's line.
-
-    Raises:
-      UserError: a code or an error is not finite.
-    """
-    tally, found = Tally(), []
-    for which, codes in blocks():
-        tally.add(codes)
-        if errors is not None:
-            found.append(errors(codes.reshape(len(codes), -1), which))
-    activity = tally.activity()
-    found = np.concatenate(found) if found else None
-    if not (np.isfinite([activity.low, activity.high]).all() and np.isfinite(0 if found is None else found).all()):
-        raise UserError(f"{question}: the codes or their reconstructions are not all finite; the training diverged")
-    counts, edges = histogram((codes for _, codes in blocks()), activity.low, activity.high)
-    return Survey(how, activity, counts, edges, found)
-
-
-def describe(s: Survey) -> dict[str, Any]:
-    """The numbers of one kind of codes."""
-    a = s.activity
-    values = a.examples * a.places * a.units
-    numbers = {
-        "how": s.how,
-        "test_examples": a.examples,
-        "zeros_percent": 100 * a.zeros / values,
-        "exact_zeros": not a.dense,
-        "range": [a.low, a.high],
-        "l0": spread(a.l0),
-        "active_units": spread(a.active_units),
-        "population": {"hoyer": spread(a.population_hoyer), "treves_rolls": spread(a.population_treves_rolls)},
-        "lifetime": {"hoyer": spread(a.lifetime_hoyer), "treves_rolls": spread(a.lifetime_treves_rolls)},
-        "firing_percent_sorted": 100 * np.sort(a.firing)[::-1],
-        "firing_percent_of_places_sorted": 100 * np.sort(a.firing_places)[::-1] if a.places > 1 else None,
-        "variance_sorted": np.sort(a.variance)[::-1],
-        "histogram": {"edges": s.edges, "counts": s.counts},
-    }
-    if s.errors is not None:
-        numbers["squared_error"] = spread(s.errors)
-        numbers["rank_correlation_of_error"] = {
-            "l0": rank_correlation(a.l0.astype(float), s.errors),
-            "population_hoyer": rank_correlation(a.population_hoyer, s.errors),
-        }
-    if s.kept is not None:
-        numbers["tradeoff"] = {"kept": s.kept, "squared_error": s.kept_errors, "squared_error_of_none": s.none_kept}
-    return numbers
-
-
 def units(activity: Activity, firing_train: np.ndarray, variational: bool) -> dict[str, Any]:
     """Which units of the codes as encoded never fire and which always do, on train and on test: indices."""
     numbers = {
@@ -110,84 +50,11 @@ def units(activity: Activity, firing_train: np.ndarray, variational: bool) -> di
         "dead_on_test": np.flatnonzero(activity.firing == 0),
         "always_on_train": np.flatnonzero(firing_train == 1),
         "always_on_test": np.flatnonzero(activity.firing == 1),
-        "constant_on_test": np.flatnonzero(activity.variance <= 1e-12 * max(activity.variance.max(), 1e-300)),
+        "hardly_varying_on_test": np.flatnonzero(activity.variance <= UNVARYING * activity.variance.max()),
     }
     if variational:
         numbers["active_by_variance_of_means"] = np.flatnonzero(activity.variance > ACTIVE_VARIANCE)
     return numbers
-
-
-def summarise(numbers: Mapping[str, Any], surveys: Mapping[str, Survey], noun: str) -> list[str]:
-    """What the numbers say, a sentence a line; ``noun`` is what an example is called."""
-    lines = []
-    if numbers["classifier"]:
-        lines.append("The codes of a classifier are the features that its head reads.")
-    for key, s in surveys.items():
-        lines += _of_codes(numbers[key], s, noun)
-        if key == "encoding":
-            lines += _of_units(numbers, s.activity, noun)
-        lines += _of_errors(numbers[key], s, noun)
-    if numbers.get("no_tradeoff"):
-        lines.append(f"No error with the largest units alone: {numbers['no_tradeoff']}.")
-    return lines
-
-
-def _of_codes(numbers: Mapping, s: Survey, noun: str) -> list[str]:
-    a, how = s.activity, s.how.capitalize()
-    if a.dense:
-        what = f"all of its {a.units:,} {'maps are on everywhere' if a.places > 1 else 'units are on'}"
-        first = f"{how}, the code has no exact zeros: {what} for every test {noun}."
-    else:
-        what = f"values of {a.places:,} places × {a.units:,} maps" if a.places > 1 else f"{a.units:,} units"
-        first = f"{how}, {percent(numbers['zeros_percent'])} of the code is 0 over {a.examples:,} test {noun}s: "
-        first += f"of {what} {described(numbers['l0'])} are active at once (mean, 10 to 90 %)."
-    measures = [(numbers[kind][name]["mean"], kind) for name in ("hoyer", "treves_rolls") for kind in KINDS]
-    told = ["unknown" if not np.isfinite(value) else f"{value:.2f}" for value, _ in measures]
-    second = f"  Sparsity of {KINDS['population']} {noun} {told[0]} by Hoyer and {told[2]} by Treves–Rolls, "
-    second += f"of {KINDS['lifetime']} over its lifetime {told[1]} and {told[3]} (0: all alike, 1: one alone)."
-    return [first, second]
-
-
-KINDS = {"population": "the mean", "lifetime": "the mean unit"}
-
-
-def _of_units(numbers: Mapping, a: Activity, noun: str) -> list[str]:
-    found = numbers["units"]
-    if "active_by_variance_of_means" in found:
-        active = len(found["active_by_variance_of_means"])
-        return [f"  {active} of {a.units:,} units are active: their means vary by more than {ACTIVE_VARIANCE}."]
-    constant = len(found["constant_on_test"])
-    if a.dense:
-        return [f"  {constant} of {a.units:,} units never vary."] if constant else []
-    train, test = set(map(int, found["dead_on_train"])), set(map(int, found["dead_on_test"]))
-    on = len(set(map(int, found["always_on_train"])) & set(map(int, found["always_on_test"])))
-    line = f"  Of {a.units:,} {'maps' if a.places > 1 else 'units'} {len(train)} never fire on train"
-    line += f", {len(test)} on test ({len(train & test)} on both); {on} always fire on both."
-    return [line]
-
-
-def _of_errors(numbers: Mapping, s: Survey, noun: str) -> list[str]:
-    if s.errors is None:
-        return []
-    name, x = against(s)
-    rho, n = rank_correlation(x, s.errors), len(x)
-    lines = []
-    if np.isfinite(rho):
-        noise = 2 / np.sqrt(max(n - 1, 1))
-        how = "no relation beyond noise" if abs(rho) < noise else "larger" if rho > 0 else "smaller"
-        how = how if abs(rho) < noise else f"{how} errors where that is higher"
-        lines.append(f"  Error against {name}: {how} (rank correlation {rho:+.2f}).")
-    if s.kept is not None:
-        lines.append(_of_tradeoff(s.kept, s.kept_errors, s.none_kept))
-    return lines
-
-
-def _of_tradeoff(kept: np.ndarray, errors: np.ndarray, none: float) -> str:
-    least, few = int(errors.argmin()), sparsity_truncation.enough(kept, errors)
-    line = f"  With the largest value of each code alone the squared error is {errors[0]:.3g}, with all {errors[-1]:.3g} "
-    line += f"(with none {none:.3g}); "
-    best = "that" if errors[-1] <= 1.01 * errors[least] else f"the best, {errors[least]:.3g} with {kept[least]:,}"
-    return line + f"{few:,} {'is' if few == 1 else 'are'} enough to come within 10 % of {best}."
 
 
 def analyse(workdir: Path, flags) -> command.Findings:

@@ -11,6 +11,7 @@ import numpy as np
 from scipy import stats
 
 ACTIVE_VARIANCE = 0.01  # of a Gaussian code's means, above which a unit counts as used (Burda et al., arXiv 1509.00519)
+UNVARYING = 1e-3  # of the largest variance of a unit, below which a unit hardly varies
 QUANTILES = (0, 10, 25, 50, 75, 90, 100)  # percent
 
 
@@ -149,7 +150,7 @@ def histogram(blocks: Iterable[np.ndarray], low: float, high: float, bins: int =
 
 
 def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Spearman's rank correlation of a and b [n] over the places where both are finite; NaN where either is constant."""
+    """Spearman's rank correlation of a and b [n] where both are finite; NaN where either is constant."""
     finite = np.isfinite(a) & np.isfinite(b)
     a, b = a[finite], b[finite]
     if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:

@@ -1,7 +1,6 @@
 """The panels of the sparsity figure."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,7 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from aejax.analysis import figure
-from aejax.analysis.sparsity_measures import ACTIVE_VARIANCE, Activity
+from aejax.analysis.sparsity_measures import ACTIVE_VARIANCE
+from aejax.analysis.sparsity_survey import Survey, against
+from aejax.analysis.sparsity_words import percent
 
 COLOURS = (figure.BLUE, figure.VERMILLION)  # encoding, as trained
 OF_MAPS = " (a map: anywhere)"
@@ -18,29 +19,6 @@ MEASURES = {
     "hoyer": {"label": "Hoyer", "fill": True, "alpha": 0.35},
     "treves_rolls": {"label": "Treves–Rolls"},
 }
-
-
-@dataclass(frozen=True)
-class Survey:
-    """The codes of one kind, as the encoder gives them or as training did, and what the decoder makes of them.
-
-    Attributes:
-      how: which codes, in words.
-      activity: their measures.
-      counts, edges: histogram of the values that are not 0, [bins] and [bins + 1].
-      errors: [n] squared error of each example; None without a decoder.
-      kept, kept_errors: the trade-off curve, [p] and [p]; None where it has no meaning.
-      none_kept: the error of the code that is 0.
-    """
-
-    how: str
-    activity: Activity
-    counts: np.ndarray
-    edges: np.ndarray
-    errors: np.ndarray | None = None
-    kept: np.ndarray | None = None
-    kept_errors: np.ndarray | None = None
-    none_kept: float = field(default=float("nan"))
 
 
 def draw(surveys: Sequence[Survey], firing_train: np.ndarray, noun: str, title: str, variational: bool) -> Figure:
@@ -69,6 +47,7 @@ def draw(surveys: Sequence[Survey], firing_train: np.ndarray, noun: str, title: 
         panel(axes[str(i)], surveys, noun, **more)
         figure.tidy(axes[str(i)])
         axes[str(i)].tick_params(labelsize=7)
+        axes[str(i)].yaxis.get_offset_text().set_fontsize(7)
     if len(surveys) > 1:
         handles = [Line2D([], [], color=colour, label=s.how) for s, colour in zip(surveys, COLOURS, strict=False)]
         picture.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=7.5, frameon=False)
@@ -93,7 +72,7 @@ def _values(axes: Axes, surveys: Sequence[Survey], noun: str) -> None:
         axes.stairs(s.counts, s.edges, color=colour, label=f"beside {percent(zeros)} zeros")
     axes.set_yscale("log")
     top = max(s.counts.max() for s in surveys)
-    axes.set_ylim(0.7, max(10, top * 10 ** (0.35 * len(surveys))))
+    axes.set_ylim(0.7, max(10, top) ** (1.06 + 0.09 * len(surveys)))  # with room for the legend
     _labels(axes, "Values of the code that are not 0", "activation", "count")
     _legend(axes, loc="upper right")
 
@@ -120,6 +99,7 @@ def _firing(axes: Axes, surveys: Sequence[Survey], noun: str, firing_train: np.n
         axes.set_yscale("log")
     else:
         axes.set_ylim(0, 104)
+    axes.xaxis.get_major_locator().set_params(integer=True)
     _labels(axes, "Share of firing, sorted", "rank of the unit" + OF_MAPS * maps, f"% of {noun}s")
     _legend(axes)
 
@@ -131,6 +111,7 @@ def _variance(axes: Axes, surveys: Sequence[Survey], noun: str, firing_train: np
         axes.plot(x, np.where(ordered > 0, ordered, np.nan), "o-", markersize=2.5, color=colour)
     if variational:
         axes.axhline(ACTIVE_VARIANCE, color=figure.GREY, linestyle="--", label="above: active (Burda et al.)")
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_yscale("log")
     what = "means" if variational else "values"
     _labels(axes, f"Variance of each unit's {what}, sorted", "rank of the unit", f"variance over test {noun}s")
@@ -161,15 +142,6 @@ def _sparseness(axes: Axes, surveys: Sequence[Survey], which: str) -> None:
     _legend(axes, loc="upper left", ncols=2)
 
 
-def against(survey: Survey) -> tuple[str, np.ndarray]:
-    """What the error is set against: the number of active values, or where all examples have as many Hoyer's
-    population sparsity."""
-    activity = survey.activity
-    if np.ptp(activity.l0) > 0:
-        return ("active values" if activity.places > 1 else "active units"), activity.l0.astype(float)
-    return "population sparsity (Hoyer)", activity.population_hoyer
-
-
 def _errors(axes: Axes, surveys: Sequence[Survey], noun: str) -> None:
     survey = surveys[0]
     name, x = against(survey)
@@ -186,8 +158,10 @@ def _errors(axes: Axes, surveys: Sequence[Survey], noun: str) -> None:
     image = axes.pcolormesh(columns, rows, shown, cmap="cividis_r", norm=norm, rasterized=True)
     bar = axes.figure.colorbar(image, ax=axes, pad=0.01)
     bar.set_label(f"{noun}s", fontsize=7)
-    bar.ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    bar.ax.yaxis.set_minor_formatter(lambda value, _: "")
+    bar.ax.minorticks_off()
+    most = norm.vmax
+    decades = [10**i for i in range(int(np.log10(most)) + 1) if 10**i < most / 1.5]
+    bar.set_ticks([*decades, most], labels=[f"{tick:,.0f}" for tick in (*decades, most)])
     bar.ax.tick_params(labelsize=6.5)
 
 
@@ -216,19 +190,3 @@ def _tradeoff(axes: Axes, surveys: Sequence[Survey], noun: str) -> None:
     what = "values" if maps else "units"
     _labels(axes, f"Error with the largest {what} alone", f"{what} kept of each code", "mean squared error")
     _legend(axes)
-
-
-def percent(value: float) -> str:
-    """A share with as many digits as tell it from 0 and 100 %."""
-    if value in (0, 100):
-        return f"{value:.0f} %"
-    return f"{min(max(value, 0.1), 99.9):.1f} %"
-
-
-def described(numbers: Mapping) -> str:
-    """``128 (90 to 170)``: the mean of a spread and its 10 and 90 % quantiles."""
-    mean, low, high = (
-        f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-        for value in (numbers["mean"], numbers["quantiles"]["10 %"], numbers["quantiles"]["90 %"])
-    )
-    return f"{mean} ({low} to {high})"
