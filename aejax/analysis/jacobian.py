@@ -52,7 +52,7 @@ def measure(e: Encoder, x: np.ndarray, saturated: tuple[str, np.ndarray] | None)
     """Everything at prepared images x [n, h, w, c], and the numbers of it.
 
     ``relative``: noise moves the code so many times as far as a difference of two images of that length does,
-    ``√(mean ‖J‖²_F / inputs)`` over the mean contraction ratio of pairs; and ``sensitivity``, the relative change of
+    ``mean ‖J‖_F / √inputs`` over the mean contraction ratio of pairs; and ``sensitivity``, the relative change of
     the code over that of the input, the mean of ``‖J‖_F ‖x‖ / (√inputs ‖z‖)``. Neither changes with the scale of
     inputs or codes, so nets can be compared.
     """
@@ -64,7 +64,7 @@ def measure(e: Encoder, x: np.ndarray, saturated: tuple[str, np.ndarray] | None)
     radii = scale * np.geomspace(*RADII)
     ratios = contraction(lambda y: _in_blocks(e, y), x, radii, DIRECTIONS)
     inputs = x[0].size
-    limit = float(np.sqrt(squared.mean() / inputs))
+    limit = float(np.sqrt(squared / inputs).mean())
     with np.errstate(invalid="ignore", divide="ignore"):
         sensitivity = np.sqrt(squared / inputs) * norms / np.linalg.norm(z, axis=1)
         relative = np.float64(limit) / ratio.mean() if len(ratio) else np.nan
@@ -120,10 +120,10 @@ def summarise(numbers: Mapping[str, Any], noun: str) -> list[str]:
         f"{count['above_share_of_largest']:g} of the largest; participation ratio {ratio['mean']:.3g}."
     )
     if np.isfinite(relative := numbers["relative"]):
-        verdict = "contracts" if relative < 1 else "stretches"
+        verdict = "less" if relative < 1 else "more"
         lines.append(
             f"Small noise moves the code {relative:.2g} times as far as a difference of two test {noun}s of that "
-            f"length: the encoder {verdict} what the data do not contain."
+            f"length: {verdict} of it comes through than of what the {noun}s differ by."
         )
     lines.append(_curve(numbers["contraction"]))
     if "saturation" in numbers:

@@ -14,7 +14,7 @@ from aejax import nets
 # |slope| over the activation's largest, below which a unit is saturated: of a sigmoid outside (0.05, 0.95), of tanh
 # beyond 0.9 on either side, of ReLU at 0.
 SATURATED = 0.19
-OUTPUTS = 256  # values of maps beyond which the Jacobian is of some places alone
+MOST, CHOSEN = 1024, 256  # of maps with more values than the first the Jacobian is of places with the second alone
 
 # Codes that are an activation of the encoder's output, and what tells which.
 ACTIVATIONS: dict[str, Callable] = {
@@ -60,7 +60,7 @@ def encoder(run: Any) -> Encoder:
         encode = lambda x: before(features(model, variables, x))  # noqa: E731
     maps = len(run.code_shape) == 3
     h, w, size = run.code_shape if maps else (1, 1, run.code_shape[0])
-    chosen = _spaced(h, w, max(1, OUTPUTS // size))
+    chosen = _spaced(h, w, h * w if h * w * size <= MOST else max(1, CHOSEN // size))
 
     def some(x: jax.Array) -> jax.Array:
         return encode(x).reshape(len(x), h * w, size)[:, chosen].reshape(len(x), -1)

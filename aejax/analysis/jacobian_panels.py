@@ -21,7 +21,7 @@ class Measured:
     Attributes:
       sigma: [n, k] singular values, largest first.
       squared: [n] squared Frobenius norms, of all outputs.
-      limit: √(mean of ‖J‖²_F / inputs), the contraction ratio of infinitesimal noise.
+      limit: mean ‖J‖_F over √inputs: the contraction ratio of infinitesimal noise.
       radii, ratios: distances [r], and the contraction ratio [n, r] of noise.
       distances, between: distances [b] of pairs of images, in bins, and their ratios [b].
       saturation: the activation's name, and the share [units] of saturation; None for linear units.
@@ -45,7 +45,7 @@ def draw(m: Measured, noun: str, title: str) -> Figure:
     for ax, panel in zip(axes, panels, strict=True):
         panel(ax, m, noun)
         figure.tidy(ax)
-        ax.tick_params(labelsize=7)
+        ax.tick_params(which="both", labelsize=7)
     figure.set_title(picture, title)
     return picture
 
@@ -106,7 +106,7 @@ def _histograms(axes: Axes, shown: Mapping[str, tuple[np.ndarray, str]], bins: i
         counts = np.histogram(values[np.isfinite(values)], edges)[0]
         tallest = max(tallest, counts.max())
         axes.stairs(counts, edges, color=colour, fill=True, alpha=0.6, label=label)
-    axes.set_ylim(0, 1.35 * tallest)
+    axes.set(xlim=(0, edges[-1]), ylim=(0, 1.35 * tallest))
     axes.yaxis.get_major_locator().set_params(integer=True)
 
 
@@ -129,5 +129,5 @@ def _saturation(axes: Axes, m: Measured, noun: str) -> None:
     axes.set_xlim(0, 100)
     axes.yaxis.get_major_locator().set_params(integer=True)
     _labels(
-        axes, f"Saturation of the units, {name}", f"% of {noun}s with slope < {SATURATED:g} of the largest", "units"
+        axes, f"Saturation of the units, {name}", f"% of {noun}s with slope below {SATURATED:g} of its top", "units"
     )
