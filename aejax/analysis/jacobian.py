@@ -55,9 +55,14 @@ def measure(e: Encoder, x: np.ndarray, saturated: tuple[str, np.ndarray] | None)
     ``mean ‖J‖_F / √inputs`` over the mean contraction ratio of pairs; and ``sensitivity``, the relative change of
     the code over that of the input, the mean of ``‖J‖_F ‖x‖ / (√inputs ‖z‖)``. Neither changes with the scale of
     inputs or codes, so nets can be compared.
+
+    Raises:
+      UserError: a code or a Jacobian is not finite.
     """
-    sigma, squared = spectra(e, x)
     z = _in_blocks(e, x)
+    if not np.isfinite(z).all():
+        raise UserError("jacobian: the codes are not all finite; the training diverged")
+    sigma, squared = spectra(e, x)
     apart, ratio = pairs(x, z)
     norms = np.linalg.norm(x.reshape(len(x), -1), axis=1)
     scale = np.median(apart) if len(apart) else norms.mean() or 1.0
