@@ -4,7 +4,7 @@ The codes become bits by a threshold fitted on train: ½ for codes that are bits
 lie in [0, 1], 0 (on where the unit fires) for those with exact zeros, otherwise
 each unit's median. The database is train, the queries are of test. Beside them,
 at as many bits and fitted on train alone: signs of principal components of the
-prepared pixels (PCA-sign), ITQ, and random projections (LSH).
+prepared inputs (PCA-sign), ITQ, and random projections (LSH).
 """
 
 import sys
@@ -19,7 +19,7 @@ from absl import flags as absl_flags
 from tqdm import tqdm
 
 from aejax.analysis import command, features, hashes, retrieval, selection
-from aejax.analysis.bits import hamming, packed
+from aejax.analysis.bits import entropy, hamming, packed
 from aejax.analysis.hashing_figures import draw, draw_queries
 from aejax.analysis.hashing_summary import summarise
 from aejax.analysis.retrieval import Retrieval
@@ -69,7 +69,13 @@ def bits_of_codes(run: Any, dataset: Any, rule: str) -> tuple[np.ndarray, np.nda
         raise UserError("hashing: the codes are not all finite; it needs a run whose training did not diverge")
     chosen = hashes.fitting_rule(z) if rule == "auto" else rule
     make = hashes.THRESHOLDS[chosen](z)
-    how = {"rule": chosen, "asked_for": rule, "already_bits": bool(np.isin(z, (0, 1)).all()), "fitted_on": len(z)}
+    how = {
+        "rule": chosen,
+        "asked_for": rule,
+        "fitted_on": len(z),
+        "already_bits": bool(np.isin(z, (0, 1)).all()),
+        "mean_bit_entropy_at_median": float(entropy(hashes.median(z)(z).mean(axis=0)).mean()),
+    }
     if pool:
         how["pooled"] = {"maps": run.code_shape, "window": pool, "how": "max"}
     test_bits = hashed(dataset.test.images, lambda x: features.codes(run, x, pool), make)
@@ -105,20 +111,20 @@ def mean_of_draws(numbers: Sequence[Mapping]) -> dict:
 
 
 def compare(
-    code: tuple[np.ndarray, np.ndarray], pixels: Sequence[np.ndarray], **how
+    code: tuple[np.ndarray, np.ndarray], inputs: Sequence[np.ndarray], **how
 ) -> tuple[dict[str, dict], dict[str, Retrieval | None]]:
-    """The scores of the code's bits and of each of the ``BASELINES`` on the pixels, by name.
+    """The scores of the code's bits and of each of the ``BASELINES`` on the inputs, by name.
 
     Args:
       code: bits of train [n, b] and of test [m, b].
-      pixels: of train [n, d] and of test [m, d], prepared.
+      inputs: of train [n, d] and of test [m, d], prepared.
       how: as ``retrieval.score`` takes it.
     """
-    fitted = pixels[0][selection.evenly(len(pixels[0]), FIT)]
+    fitted = inputs[0][selection.evenly(len(inputs[0]), FIT)]
     found: dict[str, list] = {}
     for name, fit in progress([(CODE, None), *((name, fit) for name, fits in BASELINES.items() for fit in fits)]):
         make = fit and fit(fitted, code[0].shape[1])
-        bits = [hashed(x, lambda rows: rows, make) for x in pixels] if make else code
+        bits = [hashed(x, lambda rows: rows, make) for x in inputs] if make else code
         found.setdefault(name, []).append(retrieval.score(*bits, **how))
     numbers = {name: mean_of_draws([n for n, _ in draws]) for name, draws in found.items()}
     return numbers, {name: Retrieval.mean([r for _, r in draws if r]) for name, draws in found.items() if draws[0][1]}
@@ -188,30 +194,30 @@ def analyse(workdir: Path, flags) -> command.Findings:
         raise UserError(f"hashing: the test split of {run.config.data.name} is empty; it needs queries")
     labels, why = labels_of(dataset, run.config.data.name)
     *code, threshold = bits_of_codes(run, dataset, flags.threshold)
-    pixels = [np.asarray(run.prepare(s.images)).reshape(len(s.images), -1) for s in splits]
+    inputs = [np.asarray(run.prepare(s.images)).reshape(len(s.images), -1) for s in splits]
     how: dict[str, Any] = {"train_labels": labels[0], "test_labels": labels[1]}
     names, asking = (), np.arange(0)
     if not why:
         names = command.class_names(dataset, np.concatenate(labels))
         asking = selection.by_class(labels[1], flags.queries or len(labels[1]))
         how |= {"queries": asking, "balls": selection.by_class(labels[1], BALLS)}
-        how |= {"at": retrieval.depths(len(pixels[0]), POINTS), "top": flags.top}
-    numbers, scores = compare(code, pixels, **how)
+        how |= {"at": retrieval.depths(len(inputs[0]), POINTS), "top": flags.top}
+    numbers, scores = compare(code, inputs, **how)
     numbers = {
         **command.about(run),
         "noun": command.noun(run, dataset),
         "threshold": threshold,
-        "examples": {"train": len(pixels[0]), "test": len(pixels[1]), "queries": len(asking)},
+        "examples": {"train": len(inputs[0]), "test": len(inputs[1]), "queries": len(asking)},
         "top": flags.top,
         "unlabelled": why,
         "codes": numbers,
     }
     if not why:
-        asked = pixels[0], labels[0], pixels[1][asking], labels[1][asking]
+        asked = inputs[0], labels[0], inputs[1][asking], labels[1][asking]
         numbers["code_minus"] = differences(numbers["codes"], scores)
-        scores["pixels"] = retrieval.retrieve_nearest(*asked, how["at"], flags.top)
+        scores["inputs"] = retrieval.retrieve_nearest(*asked, how["at"], flags.top)
         scores["chance"] = retrieval.by_chance(labels[0], labels[1][asking], how["at"], flags.top)
-        for name in ("pixels", "chance"):
+        for name in ("inputs", "chance"):
             kept = ("mean_average_precision", "standard_error", "precision_at")
             numbers[name] = {key: scores[name].numbers()[key] for key in kept}
         numbers["curves"] = {"k": how["at"], **{name: r.precision.mean(axis=0) for name, r in scores.items()}}

@@ -16,10 +16,10 @@ STYLES = {
     "PCA-sign": {"color": figure.ORANGE, "linewidth": 1.3, "linestyle": "-", "marker": "s"},
     "ITQ": {"color": figure.VERMILLION, "linewidth": 1.3, "linestyle": "-", "marker": "^"},
     "LSH": {"color": figure.GREEN, "linewidth": 1.3, "linestyle": "-", "marker": "D"},
-    "pixels": {"color": figure.BLACK, "linewidth": 1.0, "linestyle": "--", "marker": ""},
+    "inputs": {"color": figure.BLACK, "linewidth": 1.0, "linestyle": "--", "marker": ""},
     "chance": {"color": figure.GREY, "linewidth": 1.0, "linestyle": ":", "marker": ""},
 }
-LABELS = {"code": "this code", "pixels": "pixels, Euclidean"}
+LABELS = {"code": "this code", "inputs": "inputs, Euclidean"}
 
 
 def _line(axes: Axes, name: str, x: Sequence, y: Sequence, every: int = 1, **other) -> None:
@@ -62,14 +62,14 @@ def draw_precision(axes: Axes, numbers: Mapping) -> None:
 
 
 def draw_map(axes: Axes, numbers: Mapping) -> None:
-    """Bars of mAP with two standard errors over queries; lines at that of pixels and of chance."""
+    """Bars of mAP with two standard errors over queries; lines at that of the inputs and of chance."""
     codes = numbers["codes"]
     for x, (name, scores) in enumerate(codes.items()):
         found = scores["retrieval"]
         value, error = found["mean_average_precision"], 2 * found["standard_error"]
         axes.bar(x, value, yerr=error, color=STYLES[name]["color"], width=0.65, capsize=3, error_kw={"linewidth": 0.9})
         axes.annotate(f"{value:.3f}", (x, value + error), (0, 2), textcoords="offset points", ha="center", fontsize=7)
-    for name in ("pixels", "chance"):
+    for name in ("inputs", "chance"):
         style = {key: STYLES[name][key] for key in ("color", "linewidth", "linestyle")}
         axes.axhline(numbers[name]["mean_average_precision"], **style)
     axes.set_xticks(range(len(codes)), [LABELS.get(name, name) for name in codes])
@@ -94,7 +94,7 @@ def draw_balance(axes: Axes, numbers: Mapping) -> None:
 
 
 def draw_purity(axes: Axes, numbers: Mapping) -> None:
-    """Purity of Hamming balls against their radius; dotted lines for each one's chance level, hollow where few count."""
+    """Purity of Hamming balls against their radius; dotted: each one's chance level; hollow: few are not empty."""
     for name, scores in numbers["codes"].items():
         radius = [ball["radius"] for ball in scores["balls"]]
         purity, chance = ([_number(ball[key]) for ball in scores["balls"]] for key in ("purity", "chance"))
@@ -109,7 +109,8 @@ def draw_purity(axes: Axes, numbers: Mapping) -> None:
         text, at = f"{100 * ball['empty_share']:.0f} %", (ball["radius"], 0)
         axes.annotate(text, at, (0, 3), **place, ha="center", fontsize=6.5, color=figure.BLUE)
     axes.set(ylim=(-0.1, 1.03), xlim=(-0.3, radius[-1] + 0.3), xticks=radius)
-    axes.set_xlabel("Hamming radius, bits (above: share of this code's\nballs that are empty; hollow: over 90 % are)", fontsize=8)
+    told = "Hamming radius, bits (above: share of this code's\nballs that are empty; hollow: over 90 % are)"
+    axes.set_xlabel(told, fontsize=8)
     axes.set_ylabel("Gini purity (dotted: chance)", fontsize=8)
     axes.set_title(f"Purity around a test {numbers['noun']}, itself left out", fontsize=9)
 

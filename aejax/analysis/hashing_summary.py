@@ -27,8 +27,10 @@ def _made(numbers: Mapping) -> list[str]:
         bytes_ = -(-bits // 8)
         lines.append(f"That is {bytes_:,} bytes a code, and far more bits than a table is looked up by (30 to 256).")
     if fewer := {name: s["bits"] for name, s in numbers["codes"].items() if s["bits"] < bits}:
-        told = " and ".join(f"{name} has {count:,}" for name, count in fewer.items())
-        lines.append(f"Not at as many bits: {told}, for want of principal components or of time.")
+        told = " and ".join(f"{name}, {count:,}" for name, count in fewer.items())
+        time = "; ITQ is cut off for its time" if fewer.get("ITQ") != fewer.get("PCA-sign") else ""
+        why = "the inputs have no more principal components" if "PCA-sign" in fewer else ""
+        lines.append(f"At fewer bits: {told} ({(why + time).removeprefix('; ')}).")
     return lines
 
 
@@ -42,8 +44,9 @@ def _used(numbers: Mapping) -> list[str]:
         f"{share.max():.1f} %) and tells {test['mean_bit_entropy']:.2f} bits on average; {dead or 'none'} of {bits:,} "
         f"{'is' if dead == 1 else 'are'} always the same ({code['train']['dead_bits'] or 'none'} on train)."
     ]
-    if test["mean_bit_entropy"] < 0.5 and numbers["threshold"]["rule"] != "median" and dead < bits:
-        lines.append("  These bits tell little: --threshold=median would balance those that vary.")
+    balanced = numbers["threshold"]["mean_bit_entropy_at_median"]
+    if balanced > 0.1 + code["train"]["mean_bit_entropy"]:
+        lines.append(f"  Cut at their medians, --threshold=median, the same units tell {balanced:.2f} bits on train.")
     if np.isfinite(r := test["mean_absolute_correlation"]):
         others = {name: s["test"]["mean_absolute_correlation"] for name, s in numbers["codes"].items()}
         others = ", ".join(f"{name} {x:.2f}" for name, x in others.items() if name != "code" and np.isfinite(x))
@@ -61,13 +64,11 @@ def _pure(numbers: Mapping) -> list[str]:
     lines = [
         f"Gini purity of equal codes: {sets['purity']:.3f} (chance {sets['chance']:.3f}) over {sets['sets']:,} sets; "
         f"{100 * sets['singletons_share']:.1f} % of the {noun}s are alone in theirs"
-        + (
-            f", and without those it is {sets['purity_without_singletons']:.3f} "
-            f"(chance {sets['chance_without_singletons']:.3f})."
-            if sets["singletons_share"] < 1
-            else ", and there is nothing else to be pure."
-        )
     ]
+    without = f"and without those it is {sets['purity_without_singletons']:.3f} "
+    without += f"(chance {sets['chance_without_singletons']:.3f})"
+    without = without if sets["singletons_share"] < 1 else "and there is nothing else to be pure"
+    lines[0] += f", {without}." if sets["singletons_share"] > 0 else "."
     told = [
         f"{b['radius']}: {b['purity']:.3f} (chance {b['chance']:.3f}; empty for {100 * b['empty_share']:.1f} %)"
         for b in code["balls"]
@@ -85,11 +86,11 @@ def verdict(points: float, error: float) -> str:
 def _found(numbers: Mapping) -> list[str]:
     codes, examples, noun = numbers["codes"], numbers["examples"], numbers["noun"]
     mine, depth = codes["code"]["retrieval"], f" among the first {numbers['top']:,}" if numbers["top"] else ""
-    pixels = numbers["pixels"]["mean_average_precision"]
+    inputs = numbers["inputs"]["mean_average_precision"]
     lines = [
         f"mAP{depth}: {mine['mean_average_precision']:.3f} ± {mine['standard_error']:.3f} over {examples['queries']:,} "
         f"queries to {examples['train']:,} train {noun}s; chance {numbers['chance']['mean_average_precision']:.3f}, "
-        f"Euclidean distance of pixels {pixels:.3f}."
+        f"Euclidean distance of the inputs {inputs:.3f}."
     ]
     for name, gap in numbers["code_minus"].items():
         points, error = gap["mean_average_precision"], gap["standard_error"]

@@ -17,6 +17,7 @@ from aejax.analysis.bits import hamming_blocks
 
 RADIUS = 2  # of the lookup in a hash table
 
+
 def tally(codes: np.ndarray, labels: np.ndarray, query_codes: np.ndarray, query_labels: np.ndarray, bits: int):
     """The counts of a block of queries at every distance.
 
