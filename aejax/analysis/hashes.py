@@ -1,4 +1,4 @@
-"""From codes or pixels to bits: thresholds for the units of a code, and the classic hashes of pixels.
+"""From codes or inputs to bits: thresholds for the units of a code, and the classic hashes of inputs.
 
 All are fitted on train, and are then functions ``[n, d] -> [n, b] bool``.
 """
@@ -97,7 +97,7 @@ def itq_rotation(v: np.ndarray, iterations: int = ITERATIONS, seed: int = 0) -> 
     """The rotation R [b, b] that lowers ``‖sign(V R) - V R‖²`` for V [n, b], from a random one by turns.
 
     With R fixed the best bits are ``B = sign(V R)``; with B fixed the best R is ``S Ŝᵀ``, from the singular value
-    decomposition ``Vᵀ B = S Ω Ŝᵀ`` (orthogonal Procrustes; Gong & Lazebnik 2011, equations 2 and 3).
+    decomposition ``Vᵀ B = S Ω Ŝᵀ`` (orthogonal Procrustes; Gong & Lazebnik 2011).
 
     Returns:
       R, and the error [iterations + 1] before each turn and after the last: it never rises.

@@ -42,7 +42,10 @@ def draw(numbers: Mapping, title: str) -> Figure:
         panel(ax, numbers)
         figure.tidy(ax)
         ax.tick_params(labelsize=7)
-    handles = {label: h for ax in axes.ravel() for h, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    handles = {}
+    for ax in axes.ravel():
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
     picture.legend(
         handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles), fontsize=7, frameon=False
     )
@@ -68,7 +71,9 @@ def draw_map(axes: Axes, numbers: Mapping) -> None:
         found = scores["retrieval"]
         value, error = found["mean_average_precision"], 2 * found["standard_error"]
         axes.bar(x, value, yerr=error, color=STYLES[name]["color"], width=0.65, capsize=3, error_kw={"linewidth": 0.9})
-        axes.annotate(f"{value:.3f}", (x, value + error), (0, 2), textcoords="offset points", ha="center", fontsize=7)
+        above = {"textcoords": "offset points", "ha": "center", "fontsize": 7, "zorder": 5}
+        text = axes.annotate(f"{value:.3f}", (x, value + error), (0, 2), **above)
+        text.set_path_effects([withStroke(linewidth=2.2, foreground="white")])
     for name in ("inputs", "chance"):
         style = {key: STYLES[name][key] for key in ("color", "linewidth", "linestyle")}
         axes.axhline(numbers[name]["mean_average_precision"], **style)
@@ -108,6 +113,8 @@ def draw_purity(axes: Axes, numbers: Mapping) -> None:
         place = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
         text, at = f"{100 * ball['empty_share']:.0f} %", (ball["radius"], 0)
         axes.annotate(text, at, (0, 3), **place, ha="center", fontsize=6.5, color=figure.BLUE)
+    if all(ball["empty_share"] == 1 for scores in numbers["codes"].values() for ball in scores["balls"]):
+        axes.text(0.5, 0.5, "all are alone", transform=axes.transAxes, ha="center", fontsize=8)
     axes.set(ylim=(-0.1, 1.03), xlim=(-0.3, radius[-1] + 0.3), xticks=radius)
     told = "Hamming radius, bits (above: share of this code's\nballs that are empty; hollow: over 90 % are)"
     axes.set_xlabel(told, fontsize=8)
