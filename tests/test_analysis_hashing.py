@@ -206,6 +206,11 @@ def test_scores_of_named_codes(rng):
     assert found["precision_within_radius_2"] == pytest.approx(1 / 3)  # any two classes differ in two bits
     assert scores["class"]["sets"]["purity"] == 1 and scores["noise"]["sets"]["purity"] < 1
     assert scores["noise"]["retrieval"]["mean_average_precision"] < 0.6
+    assert scores["noise"]["sets"] == purity.of_sets(codes["noise"][1], y[1])  # of test
+    few = retrieval.score(*codes["noise"], *y, balls=np.arange(9), top=4)
+    expected = retrieval.retrieve(codes["noise"][0], y[0], codes["noise"][1], y[1], top=4).average_precision
+    assert np.array_equal(few[1].average_precision, expected)
+    assert few[0]["balls"] == purity.of_balls(codes["noise"][1][:9], y[1][:9])
     assert set(retrieval.score_all(codes)["class"]) == {"bits", "test", "train"}
     assert retrieval.score(*codes["noise"], *y)[1].at == (1, 10)  # as deep as there is a database
     a, b = np.array([0.5, 0.7, 0.9]), np.array([0.4, 0.7, 0.5])
