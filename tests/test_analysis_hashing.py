@@ -305,6 +305,26 @@ def test_mean_of_draws():
     assert hashing.mean_of_draws(draws[:1]) == draws[0]
 
 
+def test_every_hash_is_fitted_on_train_alone(rng, monkeypatch):
+    seen = []
+
+    def fit(x, count):
+        seen.append((x.tolist(), count))
+        return lambda rows: rows > 0
+
+    monkeypatch.setattr(hashing, "BASELINES", {"one": (fit,), "two": (fit, fit)})
+    train, test = rng.normal(size=(20, 6)), rng.normal(size=(9, 6))
+    y = {"train_labels": np.arange(20) % 2, "test_labels": np.arange(9) % 2}
+    numbers, scores = hashing.compare((train > 0, test > 0), (train, test), **y)
+    assert seen == [(train.tolist(), 6)] * 3
+    assert numbers["one"] == numbers["code"] and numbers["two"]["mean_average_precision_std_over_draws"] == 0
+    np.testing.assert_array_equal(scores["two"].average_precision, scores["code"].average_precision)
+    gap = hashing.differences(numbers, scores)["two"]
+    assert gap["mean_average_precision"] == gap["standard_error"] == 0
+    numbers["two"]["mean_average_precision_std_over_draws"] = 0.2
+    assert hashing.differences(numbers, scores)["two"]["standard_error"] == pytest.approx(0.2 / np.sqrt(2))
+
+
 def test_what_is_retrieved_first():
     train = np.array([[0, 0], [1, 1], [0, 0], [0, 1], [0, 0]], bool)
     found, distances = hashing.retrieved(train, np.array([[1, 1], [0, 0]], bool), 3)

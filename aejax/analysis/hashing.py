@@ -18,10 +18,10 @@ import numpy as np
 from absl import flags as absl_flags
 from tqdm import tqdm
 
-from aejax.analysis import command, features, hashes, retrieval, selection
+from aejax.analysis import command, features, hashes, retrieval, selection, views
 from aejax.analysis.bits import entropy, hamming, packed
 from aejax.analysis.hashing_figures import draw, draw_queries
-from aejax.analysis.hashing_summary import summarise
+from aejax.analysis.hashing_summary import RULES, summarise
 from aejax.analysis.retrieval import Retrieval
 from aejax.errors import UserError
 
@@ -175,7 +175,9 @@ def sheet(run: Any, dataset: Any, code: Sequence[np.ndarray], labels: Sequence, 
     title = f"{command.heading(run)}: queries of test and the first {found.shape[1]} of train by Hamming distance "
     title += f"over {code[0].shape[1]:,} bits\n"
     title += "the first of each class; " if classes else "evenly spaced queries; "
-    title += "equal distances in a random order, the same for all\nbeneath: distance in bits"
+    title += "equal distances in a random order, the same for all\n"
+    title += f"{arranged}; " if (arranged := views.layout(pictures.shape[1:])) else ""
+    title += "beneath: distance in bits"
     shown = [
         {"test_index": i, "train_indices": f, "distances": d, "classes": classes and classes[n]}
         for n, (i, f, d) in enumerate(zip(asked, found, distances, strict=True))
@@ -223,6 +225,7 @@ def analyse(workdir: Path, flags) -> command.Findings:
         numbers["curves"] = {"k": how["at"], **{name: r.precision.mean(axis=0) for name, r in scores.items()}}
     queries, numbers["shown"] = sheet(run, dataset, code, labels, names)
     title = f"{command.heading(run)}: the codes as hashes of {code[0].shape[1]:,} bits"
+    title += f", {RULES[threshold['rule']]}"
     return command.Findings(draw(numbers, title), numbers, summarise(numbers), {"queries": queries})
 
 

@@ -69,16 +69,13 @@ def draw_map(axes: Axes, numbers: Mapping) -> None:
     codes = numbers["codes"]
     for x, (name, scores) in enumerate(codes.items()):
         found = scores["retrieval"]
-        value, error = found["mean_average_precision"], 2 * found["standard_error"]
-        axes.bar(x, value, yerr=error, color=STYLES[name]["color"], width=0.65, capsize=3, error_kw={"linewidth": 0.9})
-        above = {"textcoords": "offset points", "ha": "center", "fontsize": 7, "zorder": 5}
-        text = axes.annotate(f"{value:.3f}", (x, value + error), (0, 2), **above)
-        text.set_path_effects([withStroke(linewidth=2.2, foreground="white")])
+        bar = {"color": STYLES[name]["color"], "width": 0.65, "capsize": 3, "error_kw": {"linewidth": 0.9}}
+        axes.bar(x, found["mean_average_precision"], yerr=2 * found["standard_error"], **bar)
     for name in ("inputs", "chance"):
         style = {key: STYLES[name][key] for key in ("color", "linewidth", "linestyle")}
         axes.axhline(numbers[name]["mean_average_precision"], **style)
-    axes.set_xticks(range(len(codes)), [LABELS.get(name, name) for name in codes])
-    axes.margins(y=0.12)
+    values = [f"{LABELS.get(name, name)}\n{s['retrieval']['mean_average_precision']:.3f}" for name, s in codes.items()]
+    axes.set_xticks(range(len(codes)), values)
     depth = f" among the first {numbers['top']:,}" if numbers["top"] else ""
     axes.set_ylabel(f"mAP{depth} ± 2 standard errors", fontsize=8)
     axes.set_title(f"Mean average precision, {numbers['examples']['queries']:,} queries", fontsize=9)
@@ -129,8 +126,8 @@ def draw_entropy(axes: Axes, numbers: Mapping) -> None:
         value, most = (scores["test"][key] for key in ("code_entropy_bits", "most_code_entropy_bits"))
         axes.bar(x, value, color=STYLES[name]["color"], width=0.65)
         axes.plot([x - 0.33, x + 0.33], [most, most], color=figure.BLACK, linewidth=1.2)
-        axes.annotate(f"{value:.2f}", (x, value), (0, -9), textcoords="offset points", ha="center", fontsize=7)
-    axes.set_xticks(range(len(codes)), [LABELS.get(name, name) for name in codes])
+    values = [f"{LABELS.get(name, name)}\n{s['test']['code_entropy_bits']:.2f}" for name, s in codes.items()]
+    axes.set_xticks(range(len(codes)), values)
     axes.set_ylabel("entropy, bits (line: the most)", fontsize=8)
     axes.set_title(f"Distribution of the codes of {scores['test']['examples']:,} test {numbers['noun']}s", fontsize=9)
 
@@ -166,12 +163,11 @@ def draw_queries(
     picture = figure.new(figure.PAGE, pixel * len(canvas) + 0.35 + 0.17 * (1 + title.count("\n")))
     axes = picture.add_subplot()
     figure.show(axes, canvas, figure.PAGE)
-    for row, near in enumerate(distances):
-        for column, distance in enumerate(near, start=1):
-            top, left = corners[row, column]
-            axes.text(left + (w - 1) / 2, top + h + 0.3 * gap, f"{distance}", ha="center", va="top", fontsize=6.5)
-            if classes:
-                _frame(axes, left, top, w, h, right=classes[row][column] == classes[row][0])
+    for (row, column), distance in np.ndenumerate(distances):
+        top, left = corners[row, 1 + column]
+        axes.text(left + (w - 1) / 2, top + h + 0.3 * gap, f"{distance}", ha="center", va="top", fontsize=6.5)
+        if classes:
+            _frame(axes, left, top, w, h, right=classes[row][1 + column] == classes[row][0])
     axes.set_yticks(corners[:, 0, 0] + h / 2, [c[0][:12] for c in classes] if classes else [""] * len(distances))
     axes.tick_params(length=0, labelsize=7)
     axes.set_xticks([(w - 1) / 2, corners[0, 1:, 1].mean() + w / 2], ["query", "retrieved, nearest first"], fontsize=7)
