@@ -19,7 +19,7 @@ from aejax.run import Run
 from tests import configurations
 from tests.test_analysis_commands import HandMadeRun
 
-SHAPE, STD = (2, 3, 1), 0.7
+SHAPE, STD = (2, 3, 1), 0.5**0.5
 W = np.array([[1.0, 0.5, 0, -0.3, 0, 0.2], [-0.5, 1.0, 0.4, 0, 0.3, 0]], np.float32)  # [size, d]; orthogonal rows
 B = np.linspace(-0.2, 0.4, 6).astype(np.float32)
 
@@ -54,6 +54,7 @@ class Linear:
         return {"kernel": jnp.asarray(kernel, jnp.float32), "bias": jnp.asarray(bias, jnp.float32)}
 
     def samples(self, samples, rows=slice(None), **given):
+        given = {"seed": 0, **given}
         x = jnp.asarray(self.x[rows])
         found = importance_samples(self.net, self.variables, x, identity(x), samples=samples, **given)
         return log_likelihood.Samples(*map(np.asarray, found))
@@ -95,40 +96,39 @@ def test_the_bound_rises_from_the_elbo_to_log_p(wide):
     assert not np.allclose(drawn.log_conditional, drawn.log_weight, atol=0.1)
 
 
-def test_neither_chunks_nor_other_images_nor_k_change_a_sample():
-    linear = Linear(exact=False)
-    whole = linear.samples(30)
-    for given in ({"chunk": 1}, {"chunk": 7}, {"chunk": 64}):
-        for a, b in zip(whole, linear.samples(30, **given), strict=True):
-            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(linear.samples(11).log_weight, whole.log_weight[:11], rtol=1e-5, atol=1e-5)
-    some = linear.samples(30, [5, 2]).log_weight
-    np.testing.assert_allclose(some, whole.log_weight[:, [5, 2]], rtol=1e-5, atol=1e-5)
-    assert not np.allclose(linear.samples(30, seed=1).log_weight, whole.log_weight, atol=0.01)
-    assert len(np.unique(whole.log_weight.round(4))) > 1000  # every sample of every image has noise of its own
+def test_neither_chunks_nor_other_images_nor_k_change_a_sample(wide):
+    linear, whole = wide
+    for a, b in zip(whole, linear.samples(11, [5, 2], chunk=4, seed=0), strict=True):
+        np.testing.assert_allclose(b, a[:11, [5, 2]], rtol=1e-5, atol=1e-5)
+    other = linear.samples(11, [5, 2], chunk=4, seed=1).log_weight
+    assert not np.isclose(other, whole.log_weight[:11, [5, 2]], atol=1e-4).any()
+    noise = whole.log_conditional[:200]  # every sample of every image has its own
+    assert len(np.unique(noise.round(4))) > 7000 and np.abs(np.corrcoef(noise.T)[0, 1:]).max() < 0.3
 
 
-def test_squared_error_is_a_gaussian_of_variance_a_half():
-    one = Linear(exact=False, **{"loss.likelihood": "squared_error"}).samples(3)
-    other = Linear(exact=False, **{"loss.std": np.sqrt(0.5)}).samples(3)
-    np.testing.assert_allclose(one.log_conditional, other.log_conditional, rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(one.log_weight, other.log_weight, rtol=1e-4, atol=1e-4)
+def test_squared_error_is_a_gaussian_of_variance_a_half(wide):
+    drawn = Linear(exact=False, **{"loss.likelihood": "squared_error"}).samples(3)
+    for a, b in zip(drawn, wide[1], strict=True):
+        np.testing.assert_allclose(a, b[:3], rtol=1e-4, atol=1e-4)
 
 
-def test_maps_have_one_code_an_image():
-    config = FrozenConfigDict(configurations.load("conv_vae", {
-        "encoder.name": "allconv", "encoder.widths": (4,), "decoder.name": "allconv", "decoder.widths": (4,),
-        "code.size": 3}))  # fmt: skip
-    net = model.build(config, (8, 8, 1))
-    variables = init(net, 0)
-    x = jnp.asarray(np.random.default_rng(0).integers(0, 2, (4, 8, 8, 1)), jnp.float32)
-    mean, log_std = jax.jit(lambda v, x: net.apply(v, x, method="posterior"))(variables, x)
-    assert mean.ndim == 4 and mean.shape[-1] == 3
-    drawn = importance_samples(net, variables, x, identity(x), samples=2000)
+def test_maps_have_one_code_an_image(rng):
+    mean, log_std = (jnp.asarray(rng.normal(size=(4, 2, 3, 5)) * scale, jnp.float32) for scale in (1, 0.3))
+    shapes = []
+
+    def apply(variables, x, z=None, *, method):
+        shapes.append(None if z is None else z.shape)
+        return (mean, log_std) if method == "posterior" else jnp.sum(x, (1, 2, 3)) + jnp.sum(z, (1, 2, 3))
+
+    net = SimpleNamespace(apply=apply, config=SimpleNamespace(loss=SimpleNamespace(likelihood="bernoulli")))
+    x = jnp.arange(4.0).reshape(4, 1, 1, 1)
+    drawn = log_likelihood.importance_samples(net, {}, x, jnp.arange(4, dtype=jnp.uint32), samples=2000, chunk=50)
+    assert shapes == [None, (200, 2, 3, 5)]
     ratio = np.asarray(drawn.log_weight - drawn.log_conditional)  # −KL on average
     kl = bounds.unit_kl(mean, log_std)
-    assert kl.shape == (4, 3)
-    np.testing.assert_array_less(np.abs(ratio.mean(0) + kl.sum(1)), 5 * ratio.std(0) / np.sqrt(2000) + 1e-4)
+    np.testing.assert_array_less(np.abs(ratio.mean(0) + kl.sum(1)), 5 * ratio.std(0) / np.sqrt(2000))
+    expected = np.arange(4) + np.sum(mean, (1, 2, 3))
+    np.testing.assert_allclose(drawn.log_conditional.mean(0), expected, atol=5 * 6 / np.sqrt(2000))
 
 
 def test_bounds_by_hand():
@@ -249,26 +249,47 @@ def test_the_command_on_the_linear_model(execute, tmp_path, monkeypatch):
     assert (tmp_path / "analysis/likelihood.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_command_on_a_subset_and_on_beta(execute, tmp_path):
-    linear = Linear(**{"loss.kl": 4.0})
-    status, out, _, numbers = execute(LinearRun(tmp_path, linear), "--samples=1", "--images=9", "--seed=3")
-    rows = numbers["test_indices"]
-    assert status == 0 and len(rows) == 9 and numbers["log_likelihood"]["monte_carlo_error"] is None
-    np.testing.assert_allclose(numbers["log_likelihood_by_example"], linear.truth[rows], rtol=1e-3)
-    assert "9 of 40" in out and "weighed 4;" in out and "by the number" not in out
+class DrawnRun(HandMadeRun):
+    """A run whose weights are all exp(-40 − the image's class), and whose posterior has means in one unit alone."""
+
+    def __init__(self, workdir, **changes):
+        super().__init__(workdir, **changes)
+        loss = {"likelihood": "bernoulli", "kl": 4.0}
+        self.config = FrozenConfigDict({**self.config.to_dict(), "code": {"name": "variational"}, "loss": loss})
+
+    def importance_samples(self, x, samples, seed):
+        weight = np.tile(-40.0 - np.argmax(x[:, 0, :3, 0], axis=1), (samples, 1))
+        return log_likelihood.Samples(weight, weight + 2)
+
+    def posterior(self, x):
+        mean = 3 * self.prepare(x).reshape(len(x), -1) * (np.arange(16) == 5)
+        return mean, np.zeros_like(mean)
 
 
-def test_grey_and_binarised_pixels_are_told_apart(execute, tmp_path):
-    for binarise, kind in (("none", "score"), ("dynamic", "probability")):
-        linear = Linear(**{"loss.likelihood": "bernoulli", "data.binarise": binarise})
-        linear.x = np.clip(linear.x, 0.1, 0.9)
-        run = LinearRun(tmp_path, linear)
-        status, out, _, numbers = execute(run, "--samples=3")
-        assert status == 0 and numbers["meaning"]["kind"] == kind and ("no log-likelihood" in out) == (kind == "score")
-        x = jnp.asarray(run.prepare(linear.x))  # the sample of an image is always the same
-        known = identity(jnp.asarray(linear.x))
-        again = importance_samples(run.model, run.variables, x, known, samples=3).log_weight
-        np.testing.assert_allclose(run.importance_samples(linear.x, 3).log_weight, again, rtol=1e-5, atol=1e-5)
+def test_the_command_on_a_subset(execute, tmp_path):
+    status, out, _, numbers = execute(DrawnRun(tmp_path), "--samples=1", "--images=9")
+    assert status == 0 and numbers["test_indices"] == likelihood.subset(np.arange(30) % 3, 30, 9).tolist()
+    assert numbers["log_likelihood"]["nats"] == -41 and numbers["log_likelihood"]["monte_carlo_error"] is None
+    assert numbers["distortion"]["nats"] == 39 and numbers["log_likelihood_by_class"]["cow"] == -42
+    assert "9 of 30" in out and "weighed 4;" in out and "by the number" not in out and "least: cow (-42.0)" in out
+    assert numbers["meaning"]["kind"] == "score" and "minus a loss" in out  # grey pixels
+    status, out, _, numbers = execute(DrawnRun(tmp_path, labels=False, valid=0), "--samples=20")
+    assert status == 0 and numbers["examples"] == 30 and numbers["log_likelihood_by_class"] is None
+    assert numbers["active_units"] == [5] and "1 of 16 units are active" in out and "20 for the worst" in out
+    assert numbers["kl_by_unit"][4] == 0 < numbers["kl_by_unit"][5]
+    status, out, _, _ = execute(DrawnRun(tmp_path), "--samples=1", "--images=1")
+    assert status == 0 and "log p(x) is -40.00 nats" in out
+
+
+def test_a_dynamic_binarisation_has_one_sample_an_image(tmp_path):
+    linear = Linear(**{"loss.likelihood": "bernoulli", "data.binarise": "dynamic"})
+    raw = np.clip(linear.x, 0.1, 0.9)
+    run = LinearRun(tmp_path, linear)
+    x = jnp.asarray(run.prepare(raw))
+    assert set(np.unique(x)) == {0, 1}
+    again = importance_samples(run.model, run.variables, x, identity(jnp.asarray(raw)), samples=3)
+    for a, b in zip(run.importance_samples(raw, 3), again, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
 
 
 def test_refusals(execute, tmp_path):
@@ -277,14 +298,13 @@ def test_refusals(execute, tmp_path):
     assert status == 0 and not err and "does not apply" in out and "lifetime" in out and numbers is None
     run.config = FrozenConfigDict({**run.config.to_dict(), "model": "classifier"})
     assert "a classifier" in execute(run)[1]
-    linear = Linear()
-    run = LinearRun(tmp_path, linear)
-    run.test.images, run.test.labels = linear.x[:0], None
+    run = DrawnRun(tmp_path)
+    run.importance_samples = lambda x, samples, seed: log_likelihood.Samples(*np.full((2, samples, len(x)), np.nan))
+    status, _, err, _ = execute(run)
+    assert status == 2 and "diverged" in err
+    run.splits["test"].images, run.splits["test"].labels = run.splits["test"].images[:0], None
     status, _, err, _ = execute(run)
     assert status == 2 and "test split" in err
-    linear.variables["params"]["decoder"]["layers_0"]["bias"] = jnp.full(6, jnp.nan)
-    status, _, err, _ = execute(LinearRun(tmp_path, linear))
-    assert status == 2 and "diverged" in err
     for flag in ("--samples=0", "--images=-1", "--seed=-1"):
         status, _, err, _ = execute(run, flag)
         assert status == 2 and err.count("\n") == 1 and flag.partition("=")[0] in err
