@@ -73,5 +73,5 @@ def _compared(rows, row, measure: str, beats: Sequence[Mapping[str, Any]], param
     return (
         f"Of what needs no net and is fitted at each level, the best there ({row['chosen'][best]}) has "
         f"{row[best][measure]['mean']:.2f} dB, {abs(difference):.2f} {'less' if difference > 0 else 'more'} than the "
-        f"autoencoder; that is ahead of it, and of leaving the noise, {_where(beats, rows, parameter)}."
+        f"autoencoder. The autoencoder is ahead of both such and the noise left alone {_where(beats, rows, parameter)}."
     )

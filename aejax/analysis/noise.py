@@ -33,10 +33,13 @@ class Noise(NamedTuple):
     def __call__(self, x: np.ndarray, level: float, seed: int, draw: str = "test") -> np.ndarray:
         """Prepared images [n, h, w, c] corrupted to this level; noise goes by (seed, draw, place among them) alone, so
         that a higher level is more of the same noise."""
-        numbers = {**self.fixed, self.parameter: level}
-        own = _keys(np.uint32(seed), draw, len(x))
-        blocks = [slice(i, i + ROWS) for i in range(0, len(x), ROWS)]
-        return np.concatenate([np.asarray(_corrupted(self.name, x[rows], own[rows], numbers)) for rows in blocks])
+        numbers = {name: np.float32(value) for name, value in {**self.fixed, self.parameter: level}.items()}
+        key, noisy = keys.root(seed, f"denoise {draw}"), []
+        for first in range(0, len(x), ROWS):
+            part = x[first : first + ROWS]
+            filled = np.resize(part, (ROWS, *x.shape[1:]))  # of one shape, for one program
+            noisy.append(np.asarray(_corrupted(self.name, filled, key, np.int32(first), numbers))[: len(part)])
+        return np.concatenate(noisy)
 
 
 def level_parameter(name: str) -> str | None:
@@ -105,11 +108,10 @@ def levels(noise: Noise, asked: Sequence[str], usual: float) -> list[float]:
     return found
 
 
-@partial(jax.jit, static_argnums=(1, 2))
-def _keys(seed: int, draw: str, n: int) -> jax.Array:
-    return keys.per_example(keys.root(seed, f"denoise {draw}"), n)
-
-
 @partial(jax.jit, static_argnums=0)
-def _corrupted(name: str, x: jax.Array, own: jax.Array, numbers: Mapping[str, jax.Array]) -> jax.Array:
+def _corrupted(
+    name: str, x: jax.Array, key: jax.Array, first: jax.Array, numbers: Mapping[str, jax.Array]
+) -> jax.Array:
+    """The images [b, h, w, c] corrupted, each by the noise of its place, ``first`` on."""
+    own = jax.vmap(jax.random.fold_in, (None, 0))(key, first + jax.numpy.arange(len(x)))
     return parts.functions(corruptions)[name](x, own, **numbers).x
