@@ -93,6 +93,17 @@ class Autoencoder(nn.Module):
         masked = getattr(self.code, "masked", False)
         return self.decode(self.code_sample(x, jax.random.key(0)) if masked else self.encode(x))
 
+    def posterior(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Prepared images [b, h, w, c] -> mean and log standard deviation [b, ...] of q(z | x), for codes that are
+        a Gaussian for each example."""
+        given = {"weight": jnp.ones(x.shape[0]), "key": None, "train": False}
+        extras = self._code(self._encoder(x), self.config.code, **given).extras
+        return extras["mean"], extras["log_std"]
+
+    def log_likelihood(self, x: jax.Array, z: jax.Array) -> jax.Array:
+        """``log p(x | z)`` [b] of prepared images [b, h, w, c] and codes [b, ...], as the likelihood counts it."""
+        return -self.likelihood(self.output(z), x, **parts.matching(type(self.likelihood), self.config.loss))
+
     # -- with noise
 
     def draw(self, z: jax.Array, key: jax.Array) -> jax.Array:

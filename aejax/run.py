@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from ml_collections import FrozenConfigDict
 
-from aejax import checkpoint, data, devices, inputs, keys, workdirs
+from aejax import checkpoint, data, devices, inputs, keys, log_likelihood, workdirs
 from aejax import model as models
 from aejax.checkpoint import Checkpoints
 from aejax.data import Dataset, transforms
@@ -47,6 +47,9 @@ class Run:
         self._reconstruct = jax.jit(lambda v, p, x: model.apply(v, ready(p, x), method="reconstruct"))
         self._classify = jax.jit(lambda v, p, x: model.apply(v, ready(p, x), method="classify"))
         self._draw = jax.jit(lambda v, p, z, key: model.apply(v, z, key, method="draw"))
+        self._restore = jax.jit(lambda v, p, x: model.apply(v, x, method="reconstruct"))
+        self._posterior = jax.jit(lambda v, p, x: model.apply(v, ready(p, x), method="posterior"))
+        self._weigh = jax.jit(self._weighed, static_argnames="samples")
         self._sample = jax.jit(lambda v, p, x, key: model.apply(v, ready(p, x), key, identity(x), method="code_sample"))
         image = jax.ShapeDtypeStruct((1, *model.shape), np.float32)
         self.code_shape = jax.eval_shape(lambda v, x: model.apply(v, x, method="encode"), variables, image).shape[1:]
@@ -71,6 +74,26 @@ class Run:
         """Raw images [n, h, w, c] -> codes [n, *code_shape] with the code's noise: drawn from its posterior."""
         self._autoencoder("sample_codes")
         return self._drawn(self._sample, self._images(x), seed)
+
+    def posterior(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Raw images [n, h, w, c] -> mean and log standard deviation of q(z | x), [n, *code_shape] each.
+
+        Raises:
+          UserError: the code is no Gaussian for each example.
+        """
+        self._gaussian("posterior")
+        return self._in_parts(self._posterior, self._images(x))
+
+    def importance_samples(self, x: np.ndarray, samples: int, seed: int = 0) -> log_likelihood.Samples:
+        """Raw images [n, h, w, c] -> log weights [samples, n] and log p(x | z) of as many codes drawn for each.
+
+        Raises:
+          UserError: the code is no Gaussian for each example.
+        """
+        self._gaussian("importance_samples")
+        x = self._images(x)
+        found = self._weigh(self.variables, self.preprocessing, x, np.uint32(seed), samples=samples)
+        return log_likelihood.Samples(*map(np.asarray, found))
 
     def decode(self, z: np.ndarray) -> np.ndarray:
         """Codes [n, *code_shape], or flat, -> mean images, float32 [n, h, w, c] at the scale of ``prepare``.
@@ -101,6 +124,11 @@ class Run:
         self._autoencoder("reconstruct")
         return self._in_parts(self._reconstruct, self._images(x))
 
+    def restore(self, x: np.ndarray) -> np.ndarray:
+        """Images [n, h, w, c] at the scale of ``prepare``, such as corrupted ones -> reconstructions, at it too."""
+        self._autoencoder("restore")
+        return self._in_parts(self._restore, np.asarray(x, np.float32))
+
     def picture(self, x: np.ndarray, like: np.ndarray | None = None) -> np.ndarray:
         """Images at the scale of ``prepare`` -> pixels at that of the raw data in [0, 1]: whitening undone.
 
@@ -113,6 +141,19 @@ class Run:
     def _autoencoder(self, method: str) -> None:
         if self.config.model == "classifier":
             raise UserError(f"{self.workdir} is a classifier and cannot {method}; accepted: the run of an autoencoder")
+
+    def _gaussian(self, method: str) -> None:
+        self._autoencoder(method)
+        if self.config.code.name not in log_likelihood.CODES:
+            raise UserError(
+                f"{self.workdir} has the code {self.config.code.name!r}, which gives no {method}; "
+                f"accepted: {', '.join(log_likelihood.CODES)}"
+            )
+
+    def _weighed(self, variables, preprocessing, raw, seed, samples: int) -> log_likelihood.Samples:
+        x = inputs.model_input(self.config.data, preprocessing, raw, None)
+        given = {"identity": identity(raw), "samples": samples, "seed": seed}
+        return log_likelihood.importance_samples(self.model, variables, x, **given)
 
     def _codes(self, z: np.ndarray) -> np.ndarray:
         z = np.asarray(z, np.float32)
@@ -149,8 +190,14 @@ class Run:
         for start in range(0, len(rows), size) if size else ():
             part = rows[start : start + size]
             padded = np.concatenate([part, np.zeros((size - len(part), *part.shape[1:]), part.dtype)])
-            parts.append(np.asarray(function(self.variables, self.preprocessing, padded))[: len(part)])
-        return np.concatenate(parts) if parts else np.asarray(function(self.variables, self.preprocessing, rows))
+            parts.append(_first(len(part), function(self.variables, self.preprocessing, padded)))
+        parts = parts or [_first(0, function(self.variables, self.preprocessing, rows))]
+        return jax.tree.map(lambda *a: np.concatenate(a), *parts)
+
+
+def _first(n: int, found):
+    """The first n rows of each array of a function's result, on the host."""
+    return jax.tree.map(lambda a: np.asarray(a)[:n], found)
 
 
 def load(workdir: Path | str, best: bool = False) -> Run:
