@@ -76,6 +76,7 @@ def layers(config: FrozenConfigDict, workdir: Path) -> list[tuple[Path, FrozenCo
             c.data.name = f"codes:{runs[-1][0].absolute()}"
             c.data.whiten = c.data.binarise = "none"
             c.data.labels = c.data.size = c.data.channels = 0
+            c.data.labels_seed = c.data.folds = c.data.fold = c.data.resample = 0  # as the layer below had them
             c.loss.likelihood = config.greedy.likelihood
             c.log.figure_epochs = ()  # codes are no pictures
         runs.append((workdir / f"layer_{number}", FrozenConfigDict(c)))

@@ -3,7 +3,7 @@
 import re
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,35 +22,53 @@ def parse(argv: list[str]) -> tuple[ConfigDict, dict[str, Any], str | None]:
     Raises:
       UserError: for whatever is wrong in ``argv``.
     """
+    config, overrides, values = parse_with(argv, _define, USAGE)
+    return config, overrides, values.workdir
+
+
+def _define(values: flags.FlagValues) -> None:
+    flags.DEFINE_string("workdir", None, "the run's folder; runs/<config name> unless named", flag_values=values)
+
+
+def parse_with(
+    argv: list[str], define: Callable[[flags.FlagValues], None], usage: str
+) -> tuple[ConfigDict, dict[str, Any], flags.FlagValues]:
+    """The config, the keys of it set by hand, and the values of the flags that ``define`` adds to ``--config``.
+
+    Raises:
+      UserError: for whatever is wrong in ``argv``.
+    """
     program, *given = argv
-    config, _, _ = _parse([program, *(a for a in given if not _override(a))])
-    kinds = {key: _kind(config, key) for key in map(_override, given) if key}
-    return _parse(argv, kinds)
+    config, _, _ = _parse([program, *(a for a in given if not _override(a))], define, usage)
+    kinds = {key: kind(config, key) for key in map(_override, given) if key}
+    return _parse(argv, define, usage, kinds)
 
 
-def _parse(argv: list[str], kinds: Mapping[str, str] | None = None) -> tuple[ConfigDict, dict[str, Any], str | None]:
+def _parse(
+    argv: list[str], define: Callable, usage: str, kinds: Mapping[str, str] | None = None
+) -> tuple[ConfigDict, dict[str, Any], flags.FlagValues]:
     values = flags.FlagValues()
     before, sys.argv = sys.argv, argv  # where config_flags looks for overrides
     try:
         config_flags.DEFINE_config_file("config", None, "the config file, and a preset after a colon", values)
-        flags.DEFINE_string("workdir", None, "the run's folder; runs/<config name> unless named", flag_values=values)
+        define(values)
         rest = values(argv)[1:]
     except flags.IllegalFlagValueError as error:
         raise UserError(_illegal(str(error), kinds or {})) from None
     except flags.Error as error:
-        raise UserError(f"{error}; usage: {USAGE}") from None
+        raise UserError(f"{error}; usage: {usage}") from None
     except Exception as error:  # raised by the config file itself
         at = traceback.extract_tb(error.__traceback__)[-1]
         raise UserError(f"--config: {type(error).__name__}: {error} ({at.filename}, line {at.lineno})") from None
     finally:
         sys.argv = before
     if rest or not values["config"].present:
-        raise UserError(f"{'unexpected ' + rest[0] if rest else 'no --config'}; usage: {USAGE}")
+        raise UserError(f"{'unexpected ' + rest[0] if rest else 'no --config'}; usage: {usage}")
     path = values["config"].config_filename.partition(":")[0]
     if not Path(path).is_file():
         there = sorted(str(p) for p in Path("configs").glob("*.py") if p.stem not in ("base", "__init__"))
         raise UserError(f"--config={path}: no such file; accepted: {', '.join(there) or 'the path of a config file'}")
-    return values.config, config_flags.get_override_values(values["config"]), values.workdir
+    return values.config, config_flags.get_override_values(values["config"]), values
 
 
 def _override(argument: str) -> str | None:
@@ -59,7 +77,7 @@ def _override(argument: str) -> str | None:
     return match and match.group(1)
 
 
-def _kind(config: ConfigDict, key: str) -> str:
+def kind(config: ConfigDict, key: str) -> str:
     """What the value of a key must be.
 
     Raises:
@@ -82,8 +100,8 @@ def _illegal(message: str, kinds: Mapping[str, str]) -> str:
     """One line of absl's message about a value, or of the traceback of a config file that it holds."""
     flag, _, reason = message.strip().removeprefix("flag --").partition(": ")
     key, _, value = flag.partition("=")
-    if kind := kinds.get(key.removeprefix("config.")):
-        return f"{key}={value!r} is not {kind}"
+    if accepted := kinds.get(key.removeprefix("config.")):
+        return f"{key}={value!r} is not {accepted}"
     if "Traceback" in reason:
         line = re.findall(r'File "[^"]*", line \d+', reason)[-1:]
         last = reason.splitlines()[-1]

@@ -30,11 +30,16 @@ def read_config(workdir: Path) -> dict[str, Any]:
     """
     path = workdir / CONFIG
     try:
-        return _completed(json.loads(path.read_text(encoding="utf-8")), _json(base()))
+        return completed(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise UserError(f"no run in {workdir}: it has no {CONFIG}; accepted: the --workdir of a run") from None
     except (OSError, ValueError, AttributeError) as error:
         raise UserError(f"{path} cannot be read: {error}") from None
+
+
+def completed(written: dict[str, Any]) -> dict[str, Any]:
+    """A config as it was written, with the defaults of keys that came later."""
+    return _completed(written, plain(base()))
 
 
 def _completed(written: dict[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,7 +84,7 @@ def _lock(lock, workdir: Path) -> None:
 def _compare_config(workdir: Path, config: Mapping) -> None:
     if not (workdir / CONFIG).exists():
         return
-    differ = differences(read_config(workdir), _json(config), FREE)
+    differ = differences(read_config(workdir), plain(config), FREE)
     if differ:
         raise UserError(
             f"--workdir={workdir} holds a run with another config ({'; '.join(differ)}); "
@@ -89,10 +94,10 @@ def _compare_config(workdir: Path, config: Mapping) -> None:
 
 def write_config(workdir: Path, config: Mapping) -> None:
     """The run's config as config.json."""
-    files.write_text(workdir / CONFIG, json.dumps(_json(config), indent=2) + "\n")
+    files.write_text(workdir / CONFIG, json.dumps(plain(config), indent=2) + "\n")
 
 
-def _json(config: Mapping) -> dict[str, Any]:
+def plain(config: Mapping) -> dict[str, Any]:
     """The config as JSON gives it back: tuples as lists."""
     return json.loads(json.dumps(config.to_dict()))
 

@@ -31,6 +31,10 @@ def base() -> ConfigDict:
     c.data.valid = 0.1  # share of each class of train cut off as valid where the source has none
     c.data.split_seed = 0  # which examples those are; apart from seed, so that seeds share a test split
     c.data.labels = 0  # keep only so many labelled training examples, as equal a number a class as can be; 0: all
+    c.data.labels_seed = 0  # which examples those are
+    c.data.folds = 0  # k: cross-validation, train and valid together cut by class into k parts; 0: valid as above
+    c.data.fold = 0  # which of the parts is valid, from 0; the others are train
+    c.data.resample = 0  # n > 0: train is a bootstrap sample of itself, of the same size, drawn by seed n; 0: all of it
     c.data.whiten = "none"  # a function of aejax/data/whitening.py: none, centred, standard, contrast, zca
     c.data.zca_epsilon = 0.1  # added to the eigenvalues of the covariance
     c.data.binarise = "none"  # a function of aejax/data/binarisation.py: none, threshold, fixed, dynamic

@@ -56,7 +56,7 @@ def load(data: ConfigDict) -> Dataset:
     """The data set that a config names, with train, valid and test.
 
     A split that the source lacks is cut from train by class and by ``data.split_seed``, and so is train itself where
-    ``data.labels`` wants fewer examples; see ``split``.
+    ``data.labels`` wants fewer examples; ``data.folds`` and ``data.resample`` change what train is; see ``split``.
 
     Args:
       data: ``config.data``.
@@ -66,8 +66,8 @@ def load(data: ConfigDict) -> Dataset:
     """
     split.check(data)
     source = _reader(data)(data)
-    shares = {"test": data.test, "valid": data.valid}
-    return split.complete(data.name, source, **shares, seed=data.split_seed, labels=data.labels)
+    given = {key: data[key] for key in ("test", "valid", "labels", "labels_seed", "folds", "fold", "resample")}
+    return split.complete(data.name, source, seed=data.split_seed, **given)
 
 
 def from_raw(data: Mapping, reading: Mapping[str, Any], raw: Any) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Cuts the splits that a source lacks, and cuts train down to so many labelled examples.
+"""Cuts the splits that a source lacks, cuts train down to so many labelled examples, and draws it anew.
 
 The rule, the same on every machine and in every version of NumPy:
 
@@ -13,12 +13,22 @@ The rule, the same on every machine and in every version of NumPy:
 
 ``data.labels`` then keeps so many examples of train. Each class gives as many as every other; where they do not come
 out even, the lower labels give one more, and where a class has too few, the others give more. Which of a class is
-rule 3, under the name ``labels``: so a larger number contains every smaller one.
+rule 3, under the name ``labels`` (``labels 7`` where ``data.labels_seed`` is 7): so a larger number contains every
+smaller one.
+
+With ``data.folds`` there is cross-validation in place of rule 1's valid: train and valid, the source's own or all that
+test leaves, are one, in that order. Each class is put into the order of its draws (rule 3, under the name ``folds``)
+and dealt out to the parts in turn, each class going on where the one before it ended; so the parts differ by one
+example at most, in all and in each class. Part ``data.fold`` is valid, the others are train.
+
+With ``data.resample`` train, as all of this left it, is then drawn from itself with replacement, as many examples as it
+has: a bootstrap sample. Draw i, of PCG64 seeded with ``[data.resample, crc32("resample")]``, modulo n is a row.
 """
 
 import dataclasses
 import math
 import zlib
+from collections.abc import Iterator
 from fractions import Fraction
 
 import numpy as np
@@ -29,7 +39,7 @@ from aejax.errors import UserError
 
 
 def check(data: ConfigDict) -> None:
-    """Refuses shares outside [0, 1), a negative seed and a negative number of labels.
+    """Refuses shares outside [0, 1), negative seeds and numbers, and a fold that there is not.
 
     Raises:
       UserError: names the key.
@@ -37,26 +47,50 @@ def check(data: ConfigDict) -> None:
     for key in ("test", "valid"):
         if not 0 <= data[key] < 1:
             raise UserError(f"data.{key}={data[key]}: a share of each class, at least 0 and below 1")
-    if data.split_seed < 0:
-        raise UserError(f"data.split_seed={data.split_seed}: a whole number, at least 0")
+    for key in ("split_seed", "labels_seed", "resample"):
+        if data[key] < 0:
+            raise UserError(f"data.{key}={data[key]}: a whole number, at least 0")
     if data.labels < 0:
         raise UserError(f"data.labels={data.labels}: how many labelled training examples to keep; 0 keeps all")
+    if data.labels_seed and not data.labels:
+        raise UserError(f"data.labels_seed={data.labels_seed}: read with data.labels above 0 alone; leave it at 0")
+    if data.folds < 0 or data.folds == 1:
+        raise UserError(f"data.folds={data.folds}: parts of cross-validation, at least 2; 0 for a single valid split")
+    if not 0 <= data.fold < max(data.folds, 1):
+        accepted = f"0 to {data.folds - 1}" if data.folds else "0 without data.folds"
+        raise UserError(f"data.fold={data.fold}: the part that is valid; accepted: {accepted}")
 
 
-def complete(name: str, source: Source, *, test: float, valid: float, seed: int, labels: int = 0) -> Dataset:
+def complete(
+    name: str,
+    source: Source,
+    *,
+    test: float,
+    valid: float,
+    seed: int,
+    labels: int = 0,
+    labels_seed: int = 0,
+    folds: int = 0,
+    fold: int = 0,
+    resample: int = 0,
+) -> Dataset:
     """The source with the splits that it lacks cut from its train split, of which ``labels`` examples stay (0: all).
 
-    What a source learns from train (``Source.finish``) it learns before ``labels``: from the examples that are left
-    out too, as a run without labels does.
+    What a source learns from train (``Source.finish``) it learns before ``labels`` and ``resample``: from the examples
+    that are left out too, as a run without them does.
 
     Raises:
-      UserError: nothing is left to train on, or there are not so many labelled examples.
+      UserError: nothing is left to train on, or there are not so many (labelled) examples.
     """
     parts = dict(source.parts)
     train = parts.pop("train")
-    for part, share in (("test", test), ("valid", valid)):
-        if part not in parts:
-            parts[part], train = cut(train, share, seed, part)
+    if "test" not in parts:
+        parts["test"], train = cut(train, test, seed, "test")
+    if folds:
+        both = joined(train, parts["valid"]) if "valid" in parts else train
+        parts["valid"], train = divided(name, both, folds, fold, seed)
+    elif "valid" not in parts:
+        parts["valid"], train = cut(train, valid, seed, "valid")
     if not len(train):
         n = len(source.parts["train"])
         raise UserError(
@@ -66,7 +100,9 @@ def complete(name: str, source: Source, *, test: float, valid: float, seed: int,
     dataset = Dataset(name, train, parts["valid"], parts["test"], source.classes)
     if source.finish:
         dataset = source.finish(dataset)
-    return dataclasses.replace(dataset, train=keep(name, dataset.train, labels, seed)) if labels else dataset
+    train = keep(name, dataset.train, labels, seed, labels_seed) if labels else dataset.train
+    train = train.rows(drawn_anew(len(train), resample)) if resample else train
+    return dataclasses.replace(dataset, train=train)
 
 
 def cut(train: Split, share: float, seed: int, part: str) -> tuple[Split, Split]:
@@ -78,7 +114,38 @@ def cut(train: Split, share: float, seed: int, part: str) -> tuple[Split, Split]
     return train.rows(mask), train.rows(~mask)
 
 
-def keep(name: str, train: Split, number: int, seed: int) -> Split:
+def joined(first: Split, second: Split) -> Split:
+    """The examples of both, in that order."""
+    pairs = [(getattr(first, field.name), getattr(second, field.name)) for field in dataclasses.fields(first)]
+    return type(first)(*(None if a is None or b is None else np.concatenate([a, b]) for a, b in pairs))
+
+
+def divided(name: str, both: Split, folds: int, fold: int, seed: int) -> tuple[Split, Split]:
+    """(part ``fold`` of ``folds``, all the others), both in the source's order.
+
+    Raises:
+      UserError: there are fewer examples than parts.
+    """
+    if len(both) < folds:
+        raise UserError(f"data.folds={folds}: {name} has {len(both)} examples beside test; accepted: 2 to that, or 0")
+    mask = parts_of(np.zeros(len(both), np.int32) if both.labels is None else both.labels, folds, seed) == fold
+    return both.rows(mask), both.rows(~mask)
+
+
+def parts_of(labels: np.ndarray, folds: int, seed: int) -> np.ndarray:
+    """Which of the parts each example is dealt to: [n] int labels -> [n] int in {0 … folds−1}."""
+    parts = np.empty(len(labels), np.int64)
+    parts[np.concatenate([*_ordered(labels, seed, "folds")])] = np.arange(len(labels)) % folds
+    return parts
+
+
+def drawn_anew(n: int, seed: int) -> np.ndarray:
+    """A bootstrap sample of n examples: n rows in {0 … n−1} drawn with replacement, in ascending order."""
+    bits = np.random.PCG64(np.random.SeedSequence([seed, zlib.crc32(b"resample")]))
+    return np.sort((bits.random_raw(n) % np.uint64(n)).astype(np.int64))
+
+
+def keep(name: str, train: Split, number: int, seed: int, labels_seed: int = 0) -> Split:
     """So many labelled examples, as equal a number a class as can be.
 
     Raises:
@@ -89,7 +156,8 @@ def keep(name: str, train: Split, number: int, seed: int) -> Split:
     if number > len(train):
         raise UserError(f"data.labels={number}: train has {len(train)} examples; accepted: 1 to that, or 0 for all")
     counts = np.unique(train.labels, return_counts=True)[1].tolist()
-    return train.rows(_drawn(train.labels, even(counts, number), seed, "labels"))
+    part = f"labels {labels_seed}" if labels_seed else "labels"
+    return train.rows(_drawn(train.labels, even(counts, number), seed, part))
 
 
 def chosen(labels: np.ndarray, share: float, seed: int, part: str) -> np.ndarray:
@@ -101,13 +169,18 @@ def chosen(labels: np.ndarray, share: float, seed: int, part: str) -> np.ndarray
 def _drawn(labels: np.ndarray, numbers: list[int], seed: int, part: str) -> np.ndarray:
     """Rule 3: so many of each class that occurs, in ascending order of the labels -> [n] bool."""
     mask = np.zeros(len(labels), bool)
-    for label, number in zip(np.unique(labels).tolist(), numbers, strict=True):
-        if number:
-            rows = np.flatnonzero(labels == label)
-            # Of NumPy's random streams only the bit generators' are promised to stay, so no Generator here.
-            bits = np.random.PCG64(np.random.SeedSequence([seed, zlib.crc32(part.encode()), label]))
-            mask[rows[np.argsort(bits.random_raw(len(rows)), kind="stable")[:number]]] = True
+    for rows, number in zip(_ordered(labels, seed, part), numbers, strict=True):
+        mask[rows[:number]] = True
     return mask
+
+
+def _ordered(labels: np.ndarray, seed: int, part: str) -> Iterator[np.ndarray]:
+    """Of each label that occurs, ascending, the rows in the order of their draws."""
+    for label in np.unique(labels).tolist():
+        rows = np.flatnonzero(labels == label)
+        # Of NumPy's random streams only the bit generators' are promised to stay, so no Generator here.
+        bits = np.random.PCG64(np.random.SeedSequence([seed, zlib.crc32(part.encode()), label]))
+        yield rows[np.argsort(bits.random_raw(len(rows)), kind="stable")]
 
 
 def even(counts: list[int], total: int) -> list[int]:

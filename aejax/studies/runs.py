@@ -1,0 +1,219 @@
+"""The runs of a study: planned, trained in order in this process, measured from their checkpoints, and not twice.
+
+A study's folder holds ``study.json`` with its settings, a workdir a run, and in each of those another ``study.json``
+with what was measured of it. Started again it trains what is not finished, a half-done run from its checkpoint, and
+computes no measurement anew.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from absl import flags as absl_flags
+from ml_collections import ConfigDict, FrozenConfigDict
+from tqdm import tqdm
+
+import aejax
+from aejax import checks, data, files, train, workdirs
+from aejax.checkpoint import Checkpoints
+from aejax.data import Dataset
+from aejax.errors import UserError
+
+SETTINGS = "study.json"  # of the study, in its folder
+MEASURED = "study.json"  # of a run, in its workdir
+
+# A study draws its own figure: its runs draw none and write no event files, unless their keys are set by hand.
+QUIET = {"log.tensorboard": False, "log.figure_epochs": (), "checkpoint.keep": 1}
+
+Measure = Callable[[Any, Dataset], Mapping[str, Any]]
+
+
+class Stopped(Exception):
+    """A signal stopped the study; what was trained and measured is saved.
+
+    Attributes:
+      status: the exit status, 128 + the signal's number.
+    """
+
+    def __init__(self, status: int):
+        super().__init__(f"stopped with status {status}")
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One run of a study.
+
+    Attributes:
+      workdir: its folder, below the study's.
+      config: all of its keys.
+      told: what sets it apart, for the progress line: "code.size 20, seed 1".
+    """
+
+    workdir: Path
+    config: FrozenConfigDict
+    told: str
+
+    @property
+    def name(self) -> str:
+        """The last part of the workdir."""
+        return self.workdir.name
+
+    def finished(self) -> bool:
+        """Whether this config has been trained here to its end."""
+        if not (self.workdir / workdirs.CONFIG).exists():
+            return False
+        if workdirs.differences(workdirs.read_config(self.workdir), workdirs.plain(self.config), workdirs.FREE):
+            return False  # train.run will say what differs
+        checkpoints = Checkpoints(self.workdir)
+        try:
+            return bool(checkpoints.read(checkpoints.steps()[-1], {}).meta["finished"])
+        except Exception:  # none, or one that cannot be read: train.run will see to it
+            return False
+
+
+class Study:
+    """A study's folder, and the runs that are planned, trained and measured in it.
+
+    Attributes:
+      name: of its module.
+      config: what the command line gave: every run's config begins as this one.
+      flags: the study's own flags.
+      folder: where all of it lies.
+      seeds: those of the flag ``seeds``.
+
+    Raises:
+      UserError: the folder holds a study with other settings.
+    """
+
+    def __init__(self, name: str, config: ConfigDict, flags: absl_flags.FlagValues, settings: Mapping[str, Any]):
+        self.name, self.config, self.flags = name, FrozenConfigDict(config), flags
+        self.folder, self.seeds = Path(flags.folder), whole_numbers("seeds", flags.seeds)
+        self._settings = json.loads(json.dumps({"study": name, **settings, "config": workdirs.plain(self.config)}))
+        self._began, self._trained, self._number = time.monotonic(), 0, 0
+        self._dataset: tuple[Any, Dataset] | None = None
+        self._compare()
+
+    def plan(self, name: str, told: str, changes: Mapping[str, Any]) -> Planned:
+        """A run in ``<folder>/<name>``: the study's config with dotted keys changed, its figures and events left out.
+
+        Raises:
+          UserError: the changed config is refused; the message names the key.
+        """
+        config = ConfigDict(self.config.to_dict()).lock()
+        config.update_from_flattened_dict(dict(changes))
+        config.name = f"{self.config.name}_{name}"
+        checks.check(config)
+        return Planned(self.folder / name, FrozenConfigDict(config), told)
+
+    def train(self, planned: Sequence[Planned], later: int = 0) -> None:
+        """Train those that are not finished, in order, each to its end.
+
+        Args:
+          planned: the runs.
+          later: how many more the study will train after these, for the progress line.
+
+        Raises:
+          Stopped: by a signal; the run that was under way has been saved.
+          UserError: a mistake in a run's config, the data or the folder; a non-finite loss.
+        """
+        self._write_settings()
+        total, waiting = self._number + len(planned) + later, [run for run in planned if not run.finished()]
+        if len(waiting) < len(planned):
+            print(f"{len(planned) - len(waiting)} of {len(planned)} runs in {self.folder} are finished already")
+        for run in planned:
+            self._number += 1
+            if run not in waiting:
+                continue
+            left = waiting[waiting.index(run) :]
+            print(f"run {self._number} of {total}, {run.told}; {self._time_left(len(left) + later)}", flush=True)
+            if status := train.run(run.config, run.workdir):
+                raise Stopped(status)
+            self._trained += 1
+
+    def _time_left(self, runs: int) -> str:
+        if not self._trained:
+            return "time left: known after this run"
+        return f"time left: {tqdm.format_interval(runs * (time.monotonic() - self._began) / self._trained)}"
+
+    def measure(self, run: Planned, asked: Mapping[str, Any], function: Measure) -> dict[str, Any]:
+        """``function(aejax.load(workdir), its dataset)`` as plain JSON of six digits, or what it gave before.
+
+        Args:
+          run: a run that is finished.
+          asked: plain JSON that names the measurement and all that it depends on beside the run.
+          function: measures.
+        """
+        asked = {**asked, "step": Checkpoints(run.workdir).steps()[-1]}
+
+        def compute():
+            loaded = aejax.load(run.workdir)
+            return function(loaded, self.dataset(loaded.config.data))
+
+        return remembered(run.workdir / MEASURED, asked, compute)
+
+    def dataset(self, section: FrozenConfigDict) -> Dataset:
+        """What ``config.data`` names, the last one kept in memory."""
+        if self._dataset is None or self._dataset[0] != section:
+            self._dataset = (section, data.load(section))
+        return self._dataset[1]
+
+    def _compare(self) -> None:
+        path = self.folder / SETTINGS
+        if not path.exists():
+            return
+        try:
+            there = dict(json.loads(path.read_text(encoding="utf-8")))
+            config = workdirs.completed(there.get("config", {}))
+        except (OSError, ValueError, AttributeError) as error:
+            raise UserError(f"{path} cannot be read: {error}") from None
+        free = [f"config.{key}" for key in workdirs.FREE]
+        if differ := workdirs.differences({**there, "config": config}, self._settings, free):
+            raise UserError(
+                f"--folder={self.folder} holds a study with other settings ({'; '.join(differ)}); "
+                "accepted: those settings, or another --folder"
+            )
+
+    def _write_settings(self) -> None:
+        if not (self.folder / SETTINGS).exists():  # not before a plan is made: one that is refused leaves no folder
+            files.write_text(self.folder / SETTINGS, json.dumps(self._settings, indent=1) + "\n")
+
+
+def remembered(path: Path, asked: Mapping[str, Any], compute: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+    """What ``compute`` gives, as plain JSON of six digits; where ``path`` has it from another time, that.
+
+    Args:
+      path: a JSON file, a list of ``{"asked", "numbers"}``.
+      asked: plain JSON that tells one measurement from another.
+      compute: called where the file has no such one, which is then added to it.
+    """
+    asked = json.loads(json.dumps(asked))
+    try:
+        known = [dict(entry) for entry in json.loads(path.read_text(encoding="utf-8"))["measured"]]
+    except (OSError, ValueError, KeyError, TypeError):  # none yet, or not whole
+        known = []
+    for entry in known:
+        if entry.get("asked") == asked:
+            return entry["numbers"]
+    numbers = files.rounded(dict(compute()))
+    files.write_text(path, json.dumps({"measured": [*known, {"asked": asked, "numbers": numbers}]}, indent=1) + "\n")
+    return numbers
+
+
+def whole_numbers(flag: str, given: Sequence[str], least: int = 0) -> list[int]:
+    """``["0", "1"]`` of ``--seeds=0,1`` as numbers.
+
+    Raises:
+      UserError: one is no whole number, is below ``least`` or comes twice; or there is none.
+    """
+    accepted = f"accepted: different whole numbers, at least {least}, such as 5,20"
+    try:
+        numbers = [int(text) for text in given]
+    except ValueError:
+        raise UserError(f"--{flag}={','.join(given)}: {accepted}") from None
+    if not numbers or min(numbers) < least or len(set(numbers)) < len(numbers):
+        raise UserError(f"--{flag}={','.join(given)}: {accepted}")
+    return numbers
