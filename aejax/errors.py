@@ -6,3 +6,7 @@ class UserError(Exception):
 
     Commands print the message to standard error, without a traceback, and exit with status 2.
     """
+
+
+class Diverged(UserError):
+    """A loss or weights that are not finite: the run's numbers were too bold, and others may do."""

@@ -12,7 +12,7 @@ from ml_collections import FrozenConfigDict
 
 from aejax import checks, data, devices, files, greedy, logs, workdirs
 from aejax.checkpoint import Checkpoints
-from aejax.errors import UserError
+from aejax.errors import Diverged
 from aejax.feed import feed
 from aejax.pictures import Pictures
 from aejax.trainer import Trainer
@@ -193,13 +193,13 @@ def curve_of_test(trainer: Trainer) -> bool:
 def refuse_non_finite(trainer: Trainer, checkpoints: Checkpoints) -> None:
     bad = trainer.first_non_finite()
     if bad is not None:
-        raise UserError(f"the loss is not finite at step {bad}; {last_good(checkpoints)}")
+        raise Diverged(f"the loss is not finite at step {bad}; {last_good(checkpoints)}")
 
 
 def save(trainer: Trainer, checkpoints: Checkpoints) -> None:
     """Save, but never weights that are not finite."""
     if not trainer.weights_are_finite():
-        raise UserError(f"the weights are not finite after step {trainer.step}; {last_good(checkpoints)}")
+        raise Diverged(f"the weights are not finite after step {trainer.step}; {last_good(checkpoints)}")
     trainer.save(checkpoints)
 
 

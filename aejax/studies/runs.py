@@ -20,10 +20,11 @@ import aejax
 from aejax import checks, data, files, train, workdirs
 from aejax.checkpoint import Checkpoints
 from aejax.data import Dataset
-from aejax.errors import UserError
+from aejax.errors import Diverged, UserError
 
 SETTINGS = "study.json"  # of the study, in its folder
 MEASURED = "study.json"  # of a run, in its workdir
+DIVERGED = "diverged.txt"  # of a run whose loss was not finite, in its workdir
 
 # A study draws its own figure: its runs draw none and write no event files, unless their keys are set by hand.
 QUIET = {"log.tensorboard": False, "log.figure_epochs": (), "checkpoint.keep": 1}
@@ -61,6 +62,11 @@ class Planned:
     def name(self) -> str:
         """The last part of the workdir."""
         return self.workdir.name
+
+    @property
+    def diverged(self) -> bool:
+        """Whether its loss was not finite, in a study that goes on all the same."""
+        return (self.workdir / DIVERGED).exists()
 
     def finished(self) -> bool:
         """Whether this config has been trained here to its end."""
@@ -109,19 +115,20 @@ class Study:
         checks.check(config)
         return Planned(self.folder / name, FrozenConfigDict(config), told)
 
-    def train(self, planned: Sequence[Planned], later: int = 0) -> None:
+    def train(self, planned: Sequence[Planned], later: int = 0, diverging: bool = False) -> None:
         """Train those that are not finished, in order, each to its end.
 
         Args:
           planned: the runs.
           later: how many more the study will train after these, for the progress line.
+          diverging: go on after a run whose loss is not finite, which is then ``diverged``.
 
         Raises:
           Stopped: by a signal; the run that was under way has been saved.
           UserError: a mistake in a run's config, the data or the folder; a non-finite loss.
         """
         self._write_settings()
-        total, waiting = self._number + len(planned) + later, [run for run in planned if not run.finished()]
+        total, waiting = self._number + len(planned) + later, [r for r in planned if not (r.diverged or r.finished())]
         if len(waiting) < len(planned):
             print(f"{len(planned) - len(waiting)} of {len(planned)} runs in {self.folder} are finished already")
         for run in planned:
@@ -130,8 +137,14 @@ class Study:
                 continue
             left = waiting[waiting.index(run) :]
             print(f"run {self._number} of {total}, {run.told}; {self._time_left(len(left) + later)}", flush=True)
-            if status := train.run(run.config, run.workdir):
-                raise Stopped(status)
+            try:
+                if status := train.run(run.config, run.workdir):
+                    raise Stopped(status)
+            except Diverged as error:
+                if not diverging:
+                    raise
+                print(f"{run.workdir}: {error}", flush=True)
+                files.write_text(run.workdir / DIVERGED, f"{error}\n")
             self._trained += 1
 
     def _time_left(self, runs: int) -> str:
@@ -154,6 +167,10 @@ class Study:
             return function(loaded, self.dataset(loaded.config.data))
 
         return remembered(run.workdir / MEASURED, asked, compute)
+
+    def measure_all(self, runs: Sequence[Planned], asked: Mapping[str, Any], function: Measure) -> list[dict[str, Any]]:
+        """``measure`` of each, with a bar on a terminal."""
+        return [self.measure(run, asked, function) for run in tqdm(runs, "measuring", unit="run", disable=None)]
 
     def dataset(self, section: FrozenConfigDict) -> Dataset:
         """What ``config.data`` names, the last one kept in memory."""
