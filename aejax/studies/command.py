@@ -131,7 +131,7 @@ def _describe(define: Callable | None, seeds: str) -> str:
     flags = absl_flags.FlagValues()
     _define(flags, define, seeds, [])
     plain = lambda value: ",".join(value) if isinstance(value, list) else value  # noqa: E731
-    default = lambda flag: f" (default: {plain(flag.value)})" if flag.value not in (None, "") else ""  # noqa: E731
+    default = lambda flag: f" (default: {plain(flag.value)})" if flag.value not in (None, "", []) else ""  # noqa: E731
     return "\n".join(f"  --{flag}: {flags[flag].help}{default(flags[flag])}" for flag in flags)
 
 
@@ -144,7 +144,7 @@ def _written(study: Study, findings: Findings) -> int:
         save(drawn, picture)
     table = numbers.with_suffix(".csv")
     tables.write_csv(table, findings.table)
-    files.write_json(numbers, {"study": study.name, "config": study.config.name, **findings.numbers})
+    files.write_json(numbers, {"study": study.name, "config": study.config.name, **tables.plain(findings.numbers)})
     with contextlib.suppress(BrokenPipeError):  # whoever reads may have seen enough
         lines = [tables.text(findings.table), "", *findings.summary, *map(str, (*pictures, table, numbers))]
         print("\n".join(lines), flush=True)

@@ -128,15 +128,16 @@ class Study:
           UserError: a mistake in a run's config, the data or the folder; a non-finite loss.
         """
         self._write_settings()
-        total, waiting = self._number + len(planned) + later, [r for r in planned if not (r.diverged or r.finished())]
-        if len(waiting) < len(planned):
-            print(f"{len(planned) - len(waiting)} of {len(planned)} runs in {self.folder} are finished already")
+        there = {run.name for run in planned if run.diverged or run.finished()}
+        total, left = self._number + len(planned) + later, len(planned) - len(there) + later
+        if there:
+            print(f"{len(there)} of {len(planned)} runs in {self.folder} are finished already", flush=True)
         for run in planned:
             self._number += 1
-            if run not in waiting:
+            if run.name in there:
                 continue
-            left = waiting[waiting.index(run) :]
-            print(f"run {self._number} of {total}, {run.told}; {self._time_left(len(left) + later)}", flush=True)
+            print(f"run {self._number} of {total}, {run.told}; {self._time_left(left)}", flush=True)
+            left -= 1
             try:
                 if status := train.run(run.config, run.workdir):
                     raise Stopped(status)

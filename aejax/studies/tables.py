@@ -43,6 +43,15 @@ def mean_std(values: Iterable[float | None]) -> Mean:
     return Mean(float(found.mean()), float(found.std(ddof=1)) if len(found) > 1 else None, len(found))
 
 
+def plain(numbers: Any) -> Any:
+    """The same with every ``Mean`` as {"mean", "std", "count"}, for JSON."""
+    if isinstance(numbers, Mean):
+        return numbers._asdict()
+    if isinstance(numbers, Mapping):
+        return {key: plain(value) for key, value in numbers.items()}
+    return [plain(value) for value in numbers] if isinstance(numbers, list) else numbers
+
+
 def number(value: Any) -> str:
     """Four significant digits of a float, thousands set apart in whole numbers, text as it is."""
     if value is None or isinstance(value, float) and not math.isfinite(value):
