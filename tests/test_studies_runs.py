@@ -10,7 +10,7 @@ import pytest
 
 from aejax import train
 from aejax.analysis import figure
-from aejax.errors import UserError
+from aejax.errors import Diverged, UserError
 from aejax.studies import bands, command, tables
 from aejax.studies.runs import Stopped, remembered, whole_numbers
 from aejax.studies.tables import Mean, mean_std
@@ -195,24 +195,32 @@ def test_help_tells_the_question_and_the_flags(capsys):
     assert "--config=FILE" in out and "--seeds" in out and "(default: 0,1,2,3,4)" in out and __doc__ in out
 
 
-def test_a_run_that_diverges_stops_the_study_unless_it_is_to_go_on(tmp_path, capsys):
+def test_a_run_that_diverges_stops_the_study_unless_it_is_to_go_on(tmp_path, capsys, monkeypatch):
     diverged = []
 
+    def run(config, workdir):
+        workdir.mkdir(parents=True)
+        raise Diverged("the loss is not finite at step 1")
+
     def study(study):
-        runs = [study.plan("seed3", "bold", {"seed": 3, "optim.learning_rate": 1e30})]
+        runs = [study.plan(f"seed{seed}", "bold", {"seed": seed}) for seed in study.seeds]
         study.train(runs, diverging=study.config.code.size == 4)
         diverged.extend(run.diverged for run in runs)
         raise Stopped(7)
 
-    arguments = [*COMMON[:-1], "--seeds=3", "--config.train.epochs=1"]
-    assert command.execute("norms", study, [*arguments, f"--folder={tmp_path / 'one'}"]) == 2
+    monkeypatch.setattr(train, "run", run)
+    assert command.execute("norms", study, [*COMMON, f"--folder={tmp_path / 'one'}"]) == 2
     assert "not finite" in capsys.readouterr().err and diverged == []
     for _ in range(2):
-        assert (
-            command.execute("norms", study, [*arguments, "--config.code.size=4", f"--folder={tmp_path / 'two'}"]) == 7
-        )
-    assert diverged == [True, True]
-    assert capsys.readouterr().out.count("run 1 of 1, bold") == 1, "it is not trained again"
+        assert command.execute("norms", study, [*COMMON, "--config.code.size=4", f"--folder={tmp_path / 'two'}"]) == 7
+    assert diverged == [True] * 4
+    assert capsys.readouterr().out.count("of 2, bold") == 2, "they are not trained again"
+
+
+def test_what_ends_training_for_its_numbers_is_told_from_other_mistakes(tmp_path):
+    config = configurations.load("shallow", {"optim.learning_rate": 1e30, "train.epochs": 1})
+    with pytest.raises(Diverged, match="not finite"):
+        train.run(config, tmp_path)
 
 
 def test_a_checkpoint_of_other_settings_is_not_taken_for_finished(uninterrupted, tmp_path):
