@@ -103,9 +103,8 @@ def _verdict(over: Mean, name: str) -> str:
     paired = f"(standard error over {over.count} paired draws)"
     if abs(over.mean) <= 2 * error:
         return f"Pretrained, {name}, is within noise of scratch: {over.mean:+.2f} ± {error:.2f} points {paired}."
-    return (
-        f"Pretrained, {name}, {'gains' if over.mean > 0 else 'loses'} {abs(over.mean):.2f} ± {error:.2f} points {paired}."
-    )
+    how = "gains" if over.mean > 0 else "loses"
+    return f"Pretrained, {name}, {how} {abs(over.mean):.2f} ± {error:.2f} points {paired}."
 
 
 def _worth(rows: list[Mapping[str, Any]]) -> list[str]:
