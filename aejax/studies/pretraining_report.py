@@ -55,7 +55,7 @@ def draw(numbers: Mapping[str, Any], name: str) -> Figure:
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("labelled training examples", fontsize=8)
     axes.set_ylabel("test accuracy, %", fontsize=8)
-    axes.legend(fontsize=8, frameon=False, loc="lower right")
+    axes.legend(fontsize=8, frameon=False)
     draws = sorted({row["draws"] for row in rows})
     drawn = " to ".join(str(n) for n in (draws[0], draws[-1])[: len(draws)])
     figure.set_title(f, f"{name}: the encoder as a classifier\nmean ± standard deviation over {drawn} draws of labels")
