@@ -9,7 +9,7 @@ import numpy as np
 from absl import flags as absl_flags
 from matplotlib.figure import Figure
 
-from aejax.analysis import command, densities, draws, figure, latents, neighbours, realism, strips, views, words
+from aejax.analysis import command, densities, draws, figure, known_codes, nearest_images, realism, strips, views, words
 from aejax.errors import UserError
 
 SCORED = 1000  # examples of each kind that are compared
@@ -112,19 +112,19 @@ def gather(run: Any, dataset: Any, test: Any, total: float) -> tuple[np.ndarray,
       run: as ``aejax.load`` gives it.
       dataset: its data.
       test: the test split.
-      total: as ``latents.decoded`` takes it.
+      total: as ``known_codes.decoded`` takes it.
 
     Returns:
       The first, at the scale of the decoder, and by name: ``train``, ``reconstructions`` of them, ``tested``: those of
       the first.
     """
-    mine = latents.subset(test, min(SCORED, len(dataset.train.images)))
-    theirs = latents.subset(dataset.train, len(mine))
+    mine = known_codes.subset(test, min(SCORED, len(dataset.train.images)))
+    theirs = known_codes.subset(dataset.train, len(mine))
     raw, given = test.images[mine], dataset.train.images[theirs]
-    again = [latents.known(run, x, posterior=True) for x in (given, raw)]
-    train, tested = (latents.decoded(run, z.reshape(len(z), -1), total) for z in again)
-    return latents.comparable(run, raw), {
-        "train": latents.comparable(run, given),
+    again = [known_codes.known(run, x, posterior=True) for x in (given, raw)]
+    train, tested = (known_codes.decoded(run, z.reshape(len(z), -1), total) for z in again)
+    return known_codes.comparable(run, raw), {
+        "train": known_codes.comparable(run, given),
         "reconstructions": train,
         "tested": tested,
     }
@@ -134,23 +134,23 @@ def analyse(workdir: Path, flags) -> command.Findings:
     """The samples of the run in ``workdir``."""
     run = command.load_autoencoder(workdir, flags.best, "a sample")
     dataset = run.dataset()
-    test, train = latents.tested(dataset, run.config.data.name, least=5), dataset.train
+    test, train = known_codes.tested(dataset, run.config.data.name, least=5), dataset.train
     noun = command.noun(run, dataset)
-    codes, valid = (latents.flat_codes(run, split, posterior=True) for split in (train, dataset.valid))
+    codes, valid = (known_codes.flat_codes(run, split, posterior=True) for split in (train, dataset.valid))
     if flags.components > len(codes) // 2:
         raise UserError(f"--components={flags.components}: accepted are 0 to {len(codes) // 2}, half of the codes")
     found = densities.fitted(run, codes, valid, flags.components, flags.seed)
-    total = float(latents.comparable(run, train.images[:SCORED]).sum(axis=(1, 2, 3)).mean())
+    total = float(known_codes.comparable(run, train.images[:SCORED]).sum(axis=(1, 2, 3)).mean())
     real, kinds = gather(run, dataset, test, total)
     count = max(len(real), flags.images)
     outside, drawn = {}, {}
     for i, (name, density) in enumerate(found.items()):
-        z, outside[name] = latents.clipped(
-            density.draw(count, np.random.default_rng([flags.seed, i])), latents.bounds(run.config)
+        z, outside[name] = known_codes.clipped(
+            density.draw(count, np.random.default_rng([flags.seed, i])), known_codes.bounds(run.config)
         )
-        drawn[name] = latents.decoded(run, z, total, name)
+        drawn[name] = known_codes.decoded(run, z, total, name)
     queries = [real, kinds["tested"], *drawn.values()]
-    rows, away = neighbours.nearest_images(run, train.images, np.concatenate(queries))
+    rows, away = nearest_images.nearest_images(run, train.images, np.concatenate(queries))
     starts = np.cumsum([len(x) for x in queries])[:-1]
     rows, away = (dict(zip(("test", "tested", *found), np.split(x, starts), strict=True)) for x in (rows, away))
     references = {"test": away["test"], "reconstructions": away["tested"]}
@@ -202,7 +202,7 @@ def analyse(workdir: Path, flags) -> command.Findings:
 
 def pictured(run: Any, drawn: np.ndarray, raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Examples drawn and the raw training images nearest to them, [n, h, w, c] each, as pictures [n, H, W, 3]."""
-    nearest = np.asarray(run.picture(latents.comparable(run, raw), like=raw))
+    nearest = np.asarray(run.picture(known_codes.comparable(run, raw), like=raw))
     return views.viewable(np.asarray(run.picture(drawn, like=raw)), nearest), views.viewable(nearest)
 
 
