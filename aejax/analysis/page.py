@@ -158,7 +158,7 @@ def _run(report: Report) -> str:
         rows = [(name.replace("_", " "), *(v.get(name) for v in report.finals.values())) for name in names]
         parts.append(table(["last value", *report.finals], rows))
         note = "Losses, terms and penalties are means per example, penalties unweighted."
-        note += " Those of train are over an epoch while the weights still moved, with noise and masks."
+        note += " Those of train are over an epoch while the weights still moved, with what noise and masks there are."
         parts.append(f'<p class="note">{note}</p>' if "train" in report.finals else "")
     return "\n".join(filter(None, [*parts, "</section>"]))
 
