@@ -80,7 +80,7 @@ def test_sentences_follow_the_numbers():
 )  # fmt: skip
 def test_refusals(capsys, tmp_path, monkeypatch, arguments, told):
     monkeypatch.chdir(configurations.ROOT)
-    given = COMMON[1:] if arguments[0].startswith("--config=") else COMMON
-    assert hash_sources.main([*given, f"--folder={tmp_path / 'study'}", *arguments]) == 2
+    given = [*arguments, *COMMON[1:]] if arguments[0].startswith("--config=") else [*COMMON, *arguments]
+    assert hash_sources.main([*given, f"--folder={tmp_path / 'study'}"]) == 2
     out, err = capsys.readouterr()
     assert err.count("\n") == 1 and told in err and not (tmp_path / "study").exists()

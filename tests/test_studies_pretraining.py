@@ -133,7 +133,7 @@ def test_sentences_follow_the_numbers():
 )  # fmt: skip
 def test_refusals(capsys, tmp_path, arguments, told):
     folder = tmp_path / "study"
-    given = COMMON[1:] if arguments[0].startswith("--config=") else COMMON
-    assert pretraining.main([*given, f"--folder={folder}", *arguments]) == 2
+    given = [*arguments, *COMMON[1:]] if arguments[0].startswith("--config=") else [*COMMON, *arguments]
+    assert pretraining.main([*given, f"--folder={folder}"]) == 2
     out, err = capsys.readouterr()
     assert err.count("\n") == 1 and told in err and not folder.exists()
