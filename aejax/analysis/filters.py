@@ -68,7 +68,7 @@ def draw(panels: Sequence[tuple[str, np.ndarray, np.ndarray | None]], title: str
         figure.draw_weights(ax, images, name, marked)
     if len(shapes[0]) == 3:
         scale = ScalarMappable(Normalize(-1, 1), figure.DIVERGING)
-        bar = picture.colorbar(scale, ax=axes, orientation="horizontal", shrink=0.5, aspect=40, pad=0.01)
+        bar = picture.colorbar(scale, ax=axes, orientation="horizontal", shrink=0.5, aspect=40, pad=0.01, panchor=False)
         bar.set_ticks([-1, 0, 1], labels=["−max |w| of the image", "0", "+max |w|"], fontsize=7)
     else:
         picture.supxlabel("mid-grey is 0; each image is scaled to its own largest |w|", fontsize=7)
