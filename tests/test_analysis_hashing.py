@@ -317,7 +317,7 @@ def test_every_hash_is_fitted_on_train_alone(rng, monkeypatch):
     y = {"train_labels": np.arange(20) % 2, "test_labels": np.arange(9) % 2}
     numbers, scores = hashing.compare((train > 0, test > 0), (train, test), **y)
     assert seen == [(train.tolist(), 6)] * 3
-    assert numbers["one"]["sets"] == numbers["code"]["sets"]
+    assert numbers["one"]["retrieval"] == numbers["code"]["retrieval"]
     assert numbers["two"]["mean_average_precision_std_over_draws"] == 0
     np.testing.assert_array_equal(scores["two"].average_precision, scores["code"].average_precision)
     gap = hashing.differences(numbers, scores)["two"]
