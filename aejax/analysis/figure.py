@@ -85,8 +85,13 @@ def scatter_by_class(
 def class_legend(figure: Figure, axes: Axes) -> None:
     """The classes that ``scatter_by_class`` drew into the axes, beneath all panels of the figure."""
     handles, names = axes.get_legend_handles_labels()
-    columns = max(1, min(len(names), int(95 / (4 + max(map(len, names), default=1)))))
+    columns = legend_columns(names, figure.get_figwidth())
     figure.legend(handles, names, loc="outside lower center", ncols=columns, fontsize=7, frameon=False, markerscale=1.8)
+
+
+def legend_columns(names: Sequence[str], width: float = PAGE) -> int:
+    """How many names, each with its marker, stand side by side in a legend so many inches wide."""
+    return max(1, min(len(names), int(95 * width / PAGE / (4 + max(map(len, names), default=1)))))
 
 
 def grid(count: int, h: int, w: int, gap: int = 2) -> tuple[int, float]:
