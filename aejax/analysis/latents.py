@@ -6,7 +6,7 @@ how much, and the same scores in code space and in each picture say what the pro
 """
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,32 +14,13 @@ import numpy as np
 from absl import flags as absl_flags
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from sklearn.decomposition import PCA
-from sklearn.manifold import TSNE, trustworthiness
 
-from aejax.analysis import command, features, figure, latent_plane, selection, separation
+from aejax.analysis import command, features, figure, latent_plane, projections, selection, separation
 from aejax.analysis.latent_plane import Plane
 from aejax.errors import UserError
 
-RANDOM_STATE = 0
 SCORED = 5000  # points at most that scores with all pairs of distances are taken of
 FEWEST = 8  # examples that are worth projecting
-
-
-def pca_plane(codes: np.ndarray) -> tuple[np.ndarray, dict]:
-    """The first two principal components [n, 2] of codes [n, d], and the share of the variance in each, in percent."""
-    model = PCA(2, svd_solver="full").fit(codes.astype(np.float64))
-    return model.transform(codes), {"variance_percent": 100 * np.nan_to_num(model.explained_variance_ratio_)}
-
-
-def tsne_plane(codes: np.ndarray) -> tuple[np.ndarray, dict]:
-    """t-SNE's plane [n, 2] of codes [n, d], from the PCA's, and its perplexity."""
-    perplexity = min(30.0, (len(codes) - 1) / 3)
-    model = TSNE(2, perplexity=perplexity, init="pca", random_state=RANDOM_STATE)
-    return model.fit_transform(codes.astype(np.float32)), {"perplexity": perplexity}
-
-
-PROJECTIONS: dict[str, Callable] = {"PCA": pca_plane, "t-SNE": tsne_plane}
 
 
 def zeros(codes: np.ndarray) -> dict[str, Any]:
@@ -58,17 +39,18 @@ def zeros(codes: np.ndarray) -> dict[str, Any]:
     }
 
 
-def trust(codes: np.ndarray, points: np.ndarray) -> float:
-    """Trustworthiness (Venna & Kaski, 2001) of points [n, 2] drawn for codes [n, d]: 1 where each one's
-    ``NEIGHBOURS`` nearest are near in code space too, about a half where they are any."""
-    return float(trustworthiness(codes, points, n_neighbors=min(separation.NEIGHBOURS, (len(codes) - 1) // 2)))
-
-
 def scored(labels: np.ndarray | None, n: int) -> np.ndarray:
     """Which of n points are scored: all, or where they are many the first of each class."""
     if n <= SCORED:
         return np.arange(n)
     return selection.evenly(n, SCORED) if labels is None else np.sort(selection.by_class(labels, SCORED))
+
+
+def first(labels: np.ndarray | None, n: int, count: int) -> np.ndarray:
+    """The first ``count`` of n examples; the first of each class, where classes of the labels [n] would be left out."""
+    if labels is None or len(np.unique(labels[:count])) == len(np.unique(labels)):
+        return np.arange(min(n, count))
+    return np.sort(selection.by_class(labels, count))
 
 
 def measure(
@@ -83,7 +65,7 @@ def measure(
             name: separation.describe(x[rows], labels[rows], names) for name, x in spaces.items()
         }
     if drawn:
-        numbers["trustworthiness"] = {name: trust(codes[rows], points[rows]) for name, points in drawn.items()}
+        numbers["trustworthiness"] = {name: projections.trust(codes[rows], x[rows]) for name, x in drawn.items()}
     return numbers
 
 
@@ -190,10 +172,10 @@ def analyse(workdir: Path, flags) -> command.Findings:
     if not len(dataset.test.images):
         raise UserError(f"latents: the test split of {run.config.data.name} is empty; it needs test {noun}s")
     flat = latent_plane.is_plane(run.code_shape)
-    n = len(dataset.test.images) if flat else min(flags.images, len(dataset.test.images))
-    images = dataset.test.images[:n]
-    labels = None if dataset.test.labels is None else np.asarray(dataset.test.labels[:n]).astype(np.int64)
+    labels = None if dataset.test.labels is None else np.asarray(dataset.test.labels).astype(np.int64)
     names = [] if labels is None else command.class_names(dataset, labels)
+    shown = np.arange(len(dataset.test.images)) if flat else first(labels, len(dataset.test.images), flags.images)
+    n, images, labels = len(shown), dataset.test.images[shown], None if labels is None else labels[shown]
     if flat:
         return _of_plane(run, dataset, images, labels, names, noun)
     pool = features.pooling(run.code_shape)
@@ -204,9 +186,10 @@ def analyse(workdir: Path, flags) -> command.Findings:
         why = f"{n} test {noun}s are too few" if n < FEWEST else f"the codes of all {n:,} test {noun}s are the same"
         raise command.DoesNotApply(f"{why} to project; it takes {FEWEST} or more with different codes")
     drawn, details = {}, {}
-    for name, project in PROJECTIONS.items():
+    for name, project in projections.PROJECTIONS.items():
         drawn[name], details[name] = project(codes)
-    kind = {"codes": _kind(run), "dimensions": codes.shape[1], "random_state": RANDOM_STATE, "projections": details}
+    kind = {"codes": _kind(run), "dimensions": codes.shape[1]}
+    kind |= {"random_state": projections.RANDOM_STATE, "projections": details}
     if pool:
         kind["pooled"] = {"maps": run.code_shape, "window": pool, "how": "max"}
     numbers = {**_head(run, n, names), **kind, **measure(codes, drawn, labels, names), **_points(drawn, labels)}
@@ -225,7 +208,7 @@ def _of_plane(run, dataset, images, labels, names, noun: str) -> command.Finding
         **_head(run, len(codes), names),
         **latent_plane.about(run, plane),
         "dimensions": 2,
-        "random_state": RANDOM_STATE,
+        "random_state": projections.RANDOM_STATE,
         **measure(codes, {}, labels, names),
         "beyond_the_axes": plane.beyond(codes),
         **_points({"code": codes}, labels),

@@ -122,6 +122,12 @@ def _among_all(reference, queries, k: int, what: str) -> tuple[np.ndarray, np.nd
     return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
 
 
+def shuffled(n: int) -> np.ndarray:
+    """An order of n points that is always the same. Data often lie sorted by class; among equally near points the
+    lowest index would then be the lowest class."""
+    return np.random.default_rng(0).permutation(n)
+
+
 def among_themselves(points: np.ndarray, k: int) -> np.ndarray:
     """[n, k]: the k nearest others of each of the points [n, d], n > k, nearest first."""
     found, _ = nearest(points, points, k + 1)
@@ -131,7 +137,7 @@ def among_themselves(points: np.ndarray, k: int) -> np.ndarray:
 
 
 def vote(labels: np.ndarray) -> np.ndarray:
-    """The class [n] of most of the neighbours, of labels [n, k] nearest first; of equals that of the nearest of them."""
+    """The class [n] of most of the neighbours, of labels [n, k] nearest first; of equals that of the nearest."""
     n, k = labels.shape
     votes = np.zeros((n, int(labels.max(initial=0)) + 1), np.int64)
     np.add.at(votes, (np.arange(n)[:, None], labels), 1)

@@ -93,8 +93,10 @@ def compare(family: str, scores: Mapping[tuple[str, str], dict], differences: Ma
     return {**kinds, "codes_minus_pixels": {"points": points, "standard_error": error}}
 
 
-def draw(scores: Mapping[tuple[str, str], dict], names: Sequence[str], title: str) -> Figure:
-    """The confusion matrices, a row for each classifier and a column for each kind of feature.
+def draw(
+    scores: Mapping[tuple[str, str], dict], names: Sequence[str], title: str, titles: Mapping[str, str] = TITLES
+) -> Figure:
+    """The confusion matrices, a row for each classifier, whose name ``titles`` has, and a column for each feature.
 
     Errors are coloured by their share of the true class, on one scale for all
     matrices; right answers are left grey, or nothing else could be seen beside them.
@@ -109,7 +111,7 @@ def draw(scores: Mapping[tuple[str, str], dict], names: Sequence[str], title: st
         ax = axes[families.index(family), kinds.index(kind)]
         ax.set_facecolor("#E4E4E4")
         image = ax.imshow(errors[family, kind], cmap="Blues", vmin=0, vmax=top, interpolation="nearest")
-        ax.set_title(f"{TITLES[family]} on {kind}: {scores[family, kind]['test_accuracy']:.2f} %", fontsize=9)
+        ax.set_title(f"{titles[family]} on {kind}: {scores[family, kind]['test_accuracy']:.2f} %", fontsize=9)
         ticks = np.arange(len(names)) if len(names) <= 20 else selection.evenly(len(names), 10)
         long = max(map(len, names)) > 3
         ax.set_xticks(ticks, [names[i] for i in ticks], fontsize=6.5, rotation=90 if long else 0)

@@ -18,6 +18,8 @@ def describe(points: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> di
     class and b that to the nearest other: 1 apart, 0 at one another, below 0 among another. The second score is the
     share of the ``NEIGHBOURS`` nearest that are of the own class; of the same neighbours is ``overlap``.
     """
+    order = nearest.shuffled(len(points))
+    points, labels = points[order], labels[order]
     k = min(NEIGHBOURS, len(points) - 1)
     shares = class_shares(labels, nearest.among_themselves(points, k), len(names))
     overlaps = overlap(shares)
