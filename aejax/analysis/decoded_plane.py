@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm, spearmanr
 
-from aejax.analysis import latent_plane, nearest, occupancy, views
+from aejax.analysis import latent_plane, nearest, occupancy, selection, views
 from aejax.analysis.latent_plane import Plane
 from aejax.errors import UserError
 
@@ -63,6 +63,9 @@ def measure(
         groups["of_one_class"] = occupied & (share >= occupancy.PURE)
         groups["of_several_classes"] = occupied & (share < occupancy.PURE)
         numbers["cells_of_several_classes"] = int(groups["of_several_classes"].sum())
+    farthest = selection.largest(square.ravel(), max(1, side * side // 10))
+    held = {name: int(where.ravel()[farthest].sum()) for name, where in groups.items()}
+    numbers["tenth_least_like_training"] = {"cells": len(farthest), **held}
     to_codes = _cells_away(plane, codes, side)
     varied = np.ptp(to_codes) > 0 and np.ptp(square) > 0
     numbers["squared_distance_to_nearest_training_example"] = {**mean_distances(square, groups), "by_cell": square}

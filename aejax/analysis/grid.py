@@ -79,13 +79,20 @@ def _of_distances(numbers: Mapping[str, Any], noun: str) -> list[str]:
     if lacking is not None:
         ratio = lacking / max(having, 1e-300)
         line += f", {lacking:.3g} (× {ratio:.2f}) where there are none"
-    lines = [f"{line}; {square['reconstructions']:.3g} for reconstructions of test {noun}s."]
+    if square["reconstructions"] is not None:
+        line += f"; {square['reconstructions']:.3g} for reconstructions of test {noun}s"
+    lines = [line + "."]
     if lacking is not None:
         told = "farther from any" if ratio > 1.1 else "nearer to some" if ratio < 0.9 else "about as near some"
         lines.append(f"  Where no codes are the decoder was never trained; what it draws is {told} training {noun}.")
     r = numbers["rank_correlation_with_distance_to_codes"]
     if r is not None and np.isfinite(r):
         lines.append(f"  Rank correlation of this distance with the way from the cell to the nearest code: {r:+.2f}.")
+    worst = numbers["tenth_least_like_training"]
+    mixed = f"{worst['of_several_classes']} hold several classes, " if "of_several_classes" in worst else ""
+    pure = worst.get("of_one_class", worst["with_codes"])
+    line = f"  Of the {worst['cells']} cells least like any training {noun}, {mixed}"
+    lines.append(f"{line}{worst['without_codes']} no code, {pure} codes{' of one class' if mixed else ''}.")
     if numbers.get("cells_of_several_classes"):
         count, mixed, pure = numbers["cells_of_several_classes"], square["of_several_classes"], square["of_one_class"]
         against = "" if pure is None else f", against {pure:.3g} in cells of one"

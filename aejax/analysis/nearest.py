@@ -113,7 +113,7 @@ def _among_all(reference, queries, k: int, what: str) -> tuple[np.ndarray, np.nd
         square += norms
         square += np.square(x).sum(axis=1)[:, None]
         np.maximum(square, 0, out=square)
-        square *= LEVELS / max(square.max(), 1e-300)
+        square *= LEVELS / max(square.max(), 1e-200)  # all 0 stay 0
         key = np.rint(square, out=square).astype(np.int64)
         key *= m
         key += np.arange(m)

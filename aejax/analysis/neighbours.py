@@ -220,7 +220,7 @@ def _draw(run: Any, numbers: Mapping[str, Any], noun: str) -> Figure:
     chosen = not numbers["k"] and numbers["examples"]["valid"]
     how = " and ".join(f"{s['k']} on {kind}" for kind, s in kinds.items()) + (", chosen on valid" if chosen else "")
     title = f"{command.heading(run)}: nearest neighbours of {numbers['examples']['test']:,} test {noun}s among "
-    title += f"{numbers['examples']['train']:,} of train, {numbers['metric']} distance\nk = {how}"
+    title += f"{numbers['examples']['train']:,} of train\n{numbers['metric']} distance; k = {how}"
     scores = {("k-NN", kind): s["k-NN"] for kind, s in kinds.items()}
     return probe.draw(scores, numbers["classes"], title, {"k-NN": "k-NN"})
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE, trustworthiness
+from threadpoolctl import threadpool_limits
 
 RANDOM_STATE = 0
 NEIGHBOURS = 10
@@ -20,7 +21,8 @@ def tsne(codes: np.ndarray) -> tuple[np.ndarray, dict]:
     """t-SNE's plane [n, 2] of codes [n, d], from the PCA's, and its perplexity."""
     perplexity = min(30.0, (len(codes) - 1) / 3)
     model = TSNE(2, perplexity=perplexity, init="pca", random_state=RANDOM_STATE)
-    return model.fit_transform(codes.astype(np.float32)), {"perplexity": perplexity}
+    with threadpool_limits(1):  # several threads add up in another order on another machine, and the picture differs
+        return model.fit_transform(codes.astype(np.float32)), {"perplexity": perplexity}
 
 
 PROJECTIONS: dict[str, Callable] = {"PCA": pca, "t-SNE": tsne}
