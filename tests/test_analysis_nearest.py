@@ -24,6 +24,13 @@ def test_nearest_are_those_of_all_distances(monkeypatch, m, n, k, offset):
     np.testing.assert_allclose(square, squares, rtol=1e-4)
 
 
+def test_float32_is_enough_for_points_in_general_position(monkeypatch):
+    monkeypatch.setattr(nearest, "_among_all", pytest.fail)
+    rng = np.random.default_rng(0)
+    reference, queries = (rng.normal(20, 1, (n, 6)).astype(np.float32) for n in (400, 20))
+    assert np.array_equal(nearest.nearest(reference, queries, 5)[0], by_hand(reference, queries, 5)[0])
+
+
 def test_a_wrong_candidate_does_not_survive(monkeypatch):
     """Distances that float32 cannot tell apart at this scale: two far clouds, within which points lie close."""
     rng = np.random.default_rng(0)
@@ -31,6 +38,7 @@ def test_a_wrong_candidate_does_not_survive(monkeypatch):
     reference = (clouds + rng.normal(size=(400, 5))).astype(np.float32)
     queries = (clouds[:30] + rng.normal(size=(30, 5))).astype(np.float32)
     monkeypatch.setattr(nearest, "SPARE", 2)
+    monkeypatch.setattr(nearest, "DISTANCES", 4000)
     assert np.array_equal(nearest.nearest(reference, queries, 3)[0], by_hand(reference, queries, 3)[0])
 
 
@@ -40,7 +48,8 @@ def test_of_equally_near_ones_the_lowest_index_is_first():
     assert index.tolist() == [[4, 5, 1, 2, 3, 0]] and square.tolist() == [[0, 0, 1, 1, 1, 4]]
 
 
-def test_bits_are_in_the_order_of_their_hamming_distance_then_of_train():
+def test_bits_are_in_the_order_of_their_hamming_distance_then_of_train(monkeypatch):
+    monkeypatch.setattr(nearest, "DISTANCES", 5000)
     rng = np.random.default_rng(0)
     reference, queries = (rng.integers(0, 2, (n, 8)).astype(np.float32) for n in (700, 50))
     index, square = nearest.nearest(reference, queries, 60)
