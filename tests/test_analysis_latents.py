@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from ml_collections import FrozenConfigDict
 from scipy import stats
+from sklearn.manifold import trustworthiness
 from sklearn.metrics import silhouette_score
 
 from aejax.analysis import decoded_plane, figure, grid, latent_plane, latents, occupancy, projections
@@ -241,6 +242,16 @@ def test_enclosed_and_mixed_cells_are_told():
     assert "about as near some training image" in "\n".join(grid.summarise(numbers, "image"))
 
 
+def test_a_multinomial_answers_for_all_draws(execute, workdir):
+    run = Coordinates(workdir).reshaped(1, 1, 16)
+    square = lambda: execute("grid", "--side=3", run=run)[3]["squared_distance_to_nearest_training_example"]  # noqa: E731
+    before, total = square(), run.prepare(run.splits["train"].images).sum(axis=(1, 2, 3)).mean()
+    run.config = FrozenConfigDict({**run.config.to_dict(), "loss": {"likelihood": "multinomial"}})
+    decode = run.decode
+    run.decode = lambda z: decode(z) / total
+    assert square()["by_cell"] == pytest.approx(np.array(before["by_cell"]), rel=1e-4)
+
+
 def test_grid_does_not_apply_to_other_codes(execute, workdir):
     status, out, err, numbers = execute("grid")
     assert status == 0 and not err and numbers is None and out.count("\n") == 1
@@ -321,6 +332,22 @@ def test_latents_of_longer_codes(execute, workdir, drawn):
     status, out, _, numbers = execute("latents", run=HandMadeRun(workdir, labels=False))
     assert status == 0 and "classes_apart" not in numbers and numbers["labels"] is None
     assert numbers["trustworthiness"]["t-SNE"] > 0.5 and not drawn["latents"].legends and "Silhouette" not in out
+
+
+def test_trust_is_in_the_picture_and_not_in_the_code():
+    codes = np.random.default_rng(0).normal(size=(60, 3))
+    folded = np.abs(codes[:, :2]) * [1, 0]  # brings together what is apart, so its neighbours are not to be trusted
+    told = latents.measure(codes, {"PCA": folded}, None, [])["trustworthiness"]["PCA"]
+    assert told == trustworthiness(codes, folded, n_neighbors=10) != trustworthiness(folded, codes, n_neighbors=10)
+
+
+def test_classes_in_order_are_all_drawn_with_their_own_labels(execute, workdir):
+    run = HandMadeRun(workdir)
+    test = run.splits["test"]
+    order = np.argsort(test.labels, kind="stable")
+    test.images, test.labels = test.images[order], test.labels[order]
+    status, _, _, numbers = execute("latents", "--images=9", run=run)
+    assert status == 0 and numbers["labels"] == [0, 0, 0, 1, 1, 1, 2, 2, 2] and numbers["test_examples"] == 9
 
 
 def test_latents_of_maps_and_of_a_classifier(execute, workdir):

@@ -40,7 +40,6 @@ def draw(plane: Plane, pictures: np.ndarray, occupied: np.ndarray, title: str) -
     """The decoded cells [side², h, w, 3] on the axes of the plane, those occupied [side, side] outlined."""
     picture, axes = latent_plane.panel(plane, title)
     draw_cells(axes, pictures, plane.extent, occupied)
-    latent_plane.frame(axes, plane)
     return picture
 
 

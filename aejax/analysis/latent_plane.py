@@ -107,7 +107,7 @@ def cells_of_shares(share: np.ndarray, side: int) -> np.ndarray:
 
 
 def panel(plane: Plane, title: str, beneath: int = 0) -> tuple[Figure, Axes]:
-    """A figure whose axes show the plane, with room for a title of any number of lines and so many lines beneath."""
+    """A figure whose axes show the plane, with room for a title of three lines, and for so many lines beneath."""
     width, height = LEFT + WIDTH + RIGHT, WIDTH * plane.tall
     # Room for a title of three lines, always: or the axes would stand elsewhere under a shorter one.
     above, below = 0.12 + 3 * LINE, BENEATH + LINE * beneath
@@ -121,7 +121,7 @@ def panel(plane: Plane, title: str, beneath: int = 0) -> tuple[Figure, Axes]:
 
 
 def frame(axes: Axes, plane: Plane) -> None:
-    """Set limits, ticks and names of axes that show the plane."""
+    """Set limits, ticks and names of axes that show the plane; what is drawn into them then does not change these."""
     for axis, (low, high), unit in zip((axes.xaxis, axes.yaxis), plane.limits, (0, 1), strict=True):
         ticks = MaxNLocator(6).tick_values(low, high)
         axis.set_ticks(ticks[(ticks >= low) & (ticks <= high)])

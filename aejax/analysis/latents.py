@@ -86,7 +86,6 @@ def draw_plane(codes: np.ndarray, plane: Plane, labels: np.ndarray | None, names
     lines = -(-len(present) // figure.legend_columns(present, width)) if present else 0
     picture, axes = latent_plane.panel(plane, title, lines)
     scatter(axes, codes, labels, names)
-    latent_plane.frame(axes, plane)
     if present:
         figure.class_legend(picture, axes)
     return picture
