@@ -218,6 +218,10 @@ def test_grid_of_gaussians_goes_through_the_prior(execute, workdir):
     assert means.sum() == 60 and means[2:].sum() == means[:, :2].sum() == 0  # all means are above 0
     assert np.array(prior["counts_of_samples"])[2:].sum() > 0
     assert f"{prior['cells_without_means_percent']:.1f} % hold no mean" in out
+    plane = Plane.around(latent_plane.codes_of(run, run.splits["train"].images), SQUARE)
+    cells = plane.cell_of(run.sample_codes(run.splits["train"].images).reshape(-1, 2), 4)
+    held = len(np.unique(cells[cells >= 0]))
+    assert prior["range_cells_without_samples_percent"] == pytest.approx(100 * (16 - held) / 16, rel=1e-4)
 
 
 def test_enclosed_and_mixed_cells_are_told():
