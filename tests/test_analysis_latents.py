@@ -218,10 +218,18 @@ def test_grid_of_gaussians_goes_through_the_prior(execute, workdir):
     assert means.sum() == 60 and means[2:].sum() == means[:, :2].sum() == 0  # all means are above 0
     assert np.array(prior["counts_of_samples"])[2:].sum() > 0
     assert f"{prior['cells_without_means_percent']:.1f} % hold no mean" in out
-    plane = Plane.around(latent_plane.codes_of(run, run.splits["train"].images), SQUARE)
-    cells = plane.cell_of(run.sample_codes(run.splits["train"].images).reshape(-1, 2), 4)
-    held = len(np.unique(cells[cells >= 0]))
-    assert prior["range_cells_without_samples_percent"] == pytest.approx(100 * (16 - held) / 16, rel=1e-4)
+
+
+def test_draws_fill_what_means_leave_empty():
+    means = np.array([[0.0, 0], [1, 1]])
+    samples = np.array([[0.9, 0.1], [0.1, 0.9]])  # in the two cells of four that hold no mean
+    told = decoded_plane.measure_prior(means, samples[[0, 0]], Plane.around(means, SQUARE), 2, np.arange(4.0))
+    assert told["range_cells_without_samples_percent"] == 75  # the means hold two
+    told = decoded_plane.measure_prior(means, samples, Plane.around(means, SQUARE), 2, np.arange(4.0))
+    np.testing.assert_allclose(told["standard_deviation"], [np.sqrt((0.9**2 + 0.9**2) / 2), np.sqrt(0.01)])
+    np.testing.assert_allclose(told["standard_deviation_in_cells"], 2 * told["standard_deviation"])
+    assert told["counts_of_samples"].tolist() == [[0, 2], [0, 0]]  # all above 0
+    assert told["squared_distance_to_nearest_training_example"]["mean"] == 1.5
 
 
 def test_enclosed_and_mixed_cells_are_told():
