@@ -220,6 +220,18 @@ def test_grid_of_gaussians_goes_through_the_prior(execute, workdir):
     assert f"{prior['cells_without_means_percent']:.1f} % hold no mean" in out
 
 
+def test_draws_fill_what_means_leave_empty():
+    means = np.array([[0.0, 0], [1, 1]])
+    samples = np.array([[0.9, 0.1], [0.1, 0.9]])  # in the two cells of four that hold no mean
+    told = decoded_plane.measure_prior(means, samples[[0, 0]], Plane.around(means, SQUARE), 2, np.arange(4.0))
+    assert told["range_cells_without_samples_percent"] == 75  # the means hold two
+    told = decoded_plane.measure_prior(means, samples, Plane.around(means, SQUARE), 2, np.arange(4.0))
+    np.testing.assert_allclose(told["standard_deviation"], [np.sqrt((0.9**2 + 0.9**2) / 2), np.sqrt(0.01)])
+    np.testing.assert_allclose(told["standard_deviation_in_cells"], 2 * told["standard_deviation"])
+    assert told["counts_of_samples"].tolist() == [[0, 2], [0, 0]]  # all above 0
+    assert told["squared_distance_to_nearest_training_example"]["mean"] == 1.5
+
+
 def test_enclosed_and_mixed_cells_are_told():
     angle = np.linspace(0, 2 * np.pi, 400, endpoint=False)
     ring = np.stack([np.cos(angle), np.sin(angle)], axis=1)
