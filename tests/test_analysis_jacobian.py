@@ -94,6 +94,11 @@ def test_contraction_of_an_isometry_and_of_saturation(rng):
     x, radii = images(4), np.array([0.01, 0.3, 5.0])
     q = 0.5 * np.linalg.qr(rng.normal(size=(16, 16)))[0]
     np.testing.assert_allclose(contraction(linear(q).encode, x, radii, 2), 0.5, rtol=1e-3)
+    asked = []
+    contraction(lambda y: (asked.append(y), linear(q).encode(y))[1], x, radii, 2)
+    far = [np.linalg.norm((y - x).reshape(4, -1), axis=1) for y in asked[1:]]
+    np.testing.assert_allclose(far, np.tile(radii, 2)[:, None] * np.ones(4), rtol=1e-3)
+    assert not np.allclose(asked[3] - x, asked[6] - x)  # another direction
     first = np.eye(16)[:, :4]  # four of sixteen directions: a quarter of the squares comes through
     ratios = contraction(linear(first).encode, x, radii[1:], 200)
     np.testing.assert_allclose(ratios, 0.485, atol=0.04)

@@ -209,6 +209,24 @@ def test_blocks_are_of_mixed_classes_and_errors_of_their_own_images(execute, wor
     assert numbers["encoding"]["l0"]["mean"] == 15 and numbers["block_of_examples"] == 10
 
 
+def test_tradeoff_is_of_as_many_examples_of_each_class(execute, workdir, undrawn, monkeypatch):  # noqa: F811
+    run = named(HandMadeRun(workdir), "deterministic")
+    monkeypatch.setattr(sparsity, "MOST", 6)
+    _, _, _, numbers = execute("sparsity", run=run)
+    first = squares(run)[[0, 1, 2, 3, 4, 5], 15]  # labels are 0, 1, 2, 0, 1, 2, ...
+    assert numbers["tradeoff_examples"] == 6
+    assert numbers["encoding"]["tradeoff"]["squared_error"][-1] == pytest.approx(first.mean(), rel=1e-4)
+
+
+def test_words_of_a_tradeoff():
+    kept = np.array([1, 2, 4])
+    told = sparsity_words._of_tradeoff(kept, np.array([9.0, 2.0, 3.0]), 12.0)
+    assert "2 are enough to come within 10 % of the best, 2 with 2." in told
+    told = sparsity_words._of_tradeoff(kept, np.array([2.0, 2.0, 2.0]), 12.0)
+    assert "1 is enough to come within 10 % of that." in told
+    assert "the code hardly matters" in sparsity_words._of_tradeoff(kept, np.array([2.0, 2.0, 2.0]), 2.1)
+
+
 def test_error_against_active_units_has_a_sign(execute, workdir, undrawn):  # noqa: F811
     run = MaskedRun(workdir)
     images = run.splits["test"].images.reshape(30, 16)

@@ -113,22 +113,23 @@ def summarise(numbers: Mapping[str, Any], noun: str) -> list[str]:
     if f["mean"] == 0:
         return [*lines, f"{there} is 0: the code does not depend on the {noun}."]
     lines.append(
-        f"{there}: ‖J‖ {f['mean']:.3g} ± {f['std']:.2g} (Frobenius), ‖J‖² {numbers['squared_frobenius_mean']:.3g} on "
-        f"average; largest singular value {top['mean']:.3g} ± {top['std']:.2g}."
+        f"{there}: ‖J‖ {_with_spread(f)} (Frobenius), ‖J‖² {numbers['squared_frobenius_mean']:.3g} on "
+        f"average; largest singular value {_with_spread(top)}."
     )
     chosen, places = numbers["places"]
     if chosen < places:
         lines.append(f"  (Singular values of {chosen} of {places:,} places of the maps; norms scaled to all of them.)")
     count, ratio = numbers["local_dimension"], numbers["participation_ratio"]
     lines.append(
-        f"Of {len(numbers['spectrum']['mean']):,} singular values {count['mean']:.3g} ± {count['std']:.2g} are above "
+        f"Of {len(numbers['spectrum']['mean']):,} singular values {_with_spread(count)} are above "
         f"{count['above_share_of_largest']:g} of the largest; participation ratio {ratio['mean']:.3g}."
     )
     if np.isfinite(relative := numbers["relative"]):
-        verdict = "less" if relative < 1 else "more"
+        more = "about as much of it comes through as" if abs(relative - 1) < 0.05 else "less of it comes through than"
+        more = "more of it comes through than" if relative >= 1.05 else more
         lines.append(
             f"Small noise moves the code {relative:.2g} times as far as a difference of two test {noun}s of that "
-            f"length: {verdict} of it comes through than of what the {noun}s differ by."
+            f"length: {more} of what the {noun}s differ by."
         )
     lines.append(_curve(numbers["contraction"]))
     if "saturation" in numbers:
@@ -139,6 +140,12 @@ def summarise(numbers: Mapping[str, Any], noun: str) -> list[str]:
             f"{noun}s or more."
         )
     return lines
+
+
+def _with_spread(numbers: Mapping[str, Any]) -> str:
+    """``8.41 ± 0.88``: mean and standard deviation, 0 where it is rounding."""
+    mean, std = numbers["mean"], numbers["std"]
+    return f"{mean:.3g} ± {std if std > 1e-6 * abs(mean) else 0:.2g}"
 
 
 def _curve(numbers: Mapping[str, Any]) -> str:

@@ -128,6 +128,5 @@ def _saturation(axes: Axes, m: Measured, noun: str) -> None:
     axes.hist(100 * share, np.linspace(0, 100, 41), color=figure.GREEN)
     axes.set_xlim(0, 100)
     axes.yaxis.get_major_locator().set_params(integer=True)
-    _labels(
-        axes, f"Saturation of the units, {name}", f"% of {noun}s with slope below {SATURATED:g} of its top", "units"
-    )
+    flat = f"% of {noun}s with slope below {SATURATED:g} of its top"
+    _labels(axes, f"Saturation of the units, {name}", flat, "units")

@@ -102,7 +102,8 @@ def analyse(workdir: Path, flags) -> command.Findings:
 def _described(activity: Activity, run: Any) -> str:
     size = f"{activity.units:,} units"
     if activity.places > 1:
-        size = f"{activity.units:,} maps of {'×'.join(map(str, run.code_shape[:-1]))}"
+        maps = "map" if activity.units == 1 else "maps"
+        size = f"{activity.units:,} {maps} of {'×'.join(map(str, run.code_shape[:-1]))}"
     return f"code {run.config.code.name}, {size}" + ("; no exact zeros" if activity.dense else "")
 
 

@@ -99,9 +99,14 @@ def _firing(axes: Axes, surveys: Sequence[Survey], noun: str, firing_train: np.n
         axes.set_yscale("log")
     else:
         axes.set_ylim(0, 104)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    _ranks(axes, len(firing_train))
     _labels(axes, "Share of firing, sorted", "rank of the unit" + OF_MAPS * maps, f"% of {noun}s")
     _legend(axes)
+
+
+def _ranks(axes: Axes, units: int) -> None:
+    axes.set_xlim(1 - 0.02 * units - 0.4, 1.02 * units + 0.4)
+    axes.xaxis.get_major_locator().set_params(integer=True)
 
 
 def _variance(axes: Axes, surveys: Sequence[Survey], noun: str, firing_train: np.ndarray, variational: bool) -> None:
@@ -111,7 +116,7 @@ def _variance(axes: Axes, surveys: Sequence[Survey], noun: str, firing_train: np
         axes.plot(x, np.where(ordered > 0, ordered, np.nan), "o-", markersize=2.5, color=colour)
     if variational:
         axes.axhline(ACTIVE_VARIANCE, color=figure.GREY, linestyle="--", label="above: active (Burda et al.)")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    _ranks(axes, len(ordered))
     axes.set_yscale("log")
     what = "means" if variational else "values"
     _labels(axes, f"Variance of each unit's {what}, sorted", "rank of the unit", f"variance over test {noun}s")
@@ -165,7 +170,8 @@ def _errors(axes: Axes, surveys: Sequence[Survey], noun: str) -> None:
     bar.ax.tick_params(labelsize=6.5)
 
 
-def _edges(values: np.ndarray, whole: bool = False, bins: int = 40) -> np.ndarray:
+def _edges(values: np.ndarray, whole: bool = False) -> np.ndarray:
+    bins = int(np.clip(1.3 * np.sqrt(len(values)), 10, 40))
     low, high = values.min(), values.max()
     if whole:  # bins of equally many whole numbers each, or stripes would come of it
         step = max(1, int(np.ceil((high - low + 1) / bins)))
@@ -180,7 +186,10 @@ def _tradeoff(axes: Axes, surveys: Sequence[Survey], noun: str) -> None:
     first = next(s for s in surveys if s.kept is not None)
     axes.axhline(first.none_kept, color=figure.GREY, linestyle="--", linewidth=1, label="none kept")
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    ends = [s.kept[-1] for s in surveys if s.kept is not None]
+    ticks = [m * 10**i for i in range(7) for m in ((1,) if max(ends) > 500 else (1, 2, 5)) if m * 10**i <= max(ends)]
+    axes.set_xticks(ticks, labels=[f"{tick:,}" for tick in ticks])
+    axes.minorticks_off()
     drawn = np.concatenate([s.kept_errors for s in surveys if s.kept is not None])
     if drawn.max() > 100 * max(drawn.min(), 1e-30):
         axes.set_yscale("log")

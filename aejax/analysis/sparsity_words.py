@@ -79,6 +79,8 @@ def _of_tradeoff(kept: np.ndarray, errors: np.ndarray, none: float) -> str:
     line = f"  With the largest value of each code alone the squared error is {errors[0]:.3g}, with all "
     line += f"{errors[-1]:.3g} (with none {none:.3g}); "
     best = "that" if errors[-1] <= 1.01 * errors[least] else f"the best, {errors[least]:.3g} with {kept[least]:,}"
+    if none <= 1.1 * errors[least]:
+        return line + f"even none comes within 10 % of {best}: the code hardly matters."
     return line + f"{few:,} {'is' if few == 1 else 'are'} enough to come within 10 % of {best}."
 
 
