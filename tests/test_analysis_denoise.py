@@ -161,6 +161,12 @@ def test_the_affine_map_is_the_wiener_filter(rng):
     expected = mean + (corrupted.reshape(-1, d) - mean) @ matrix.T
     np.testing.assert_allclose(found.restore(corrupted).reshape(-1, d), expected, atol=0.05)
     assert found.what == "affine map, ridge 1e-06"
+    few, many = (denoisers.affine(clean[:n], corrupted[:n], (clean, corrupted), (0.1,)) for n in (3, 5))
+    for found, n in ((few, 3), (many, 5)):  # fewer examples than values, and more: one formula
+        x, y = (a[:n].reshape(n, d) - a[:n].reshape(n, d).mean(0) for a in (clean, corrupted))
+        ridge = np.linalg.solve(y.T @ y + 0.1 * np.square(y).sum() / d * np.eye(d), y.T @ x)
+        expected = clean[:n].mean(0) + (corrupted - corrupted[:n].mean(0)).reshape(-1, 1, d) @ ridge
+        np.testing.assert_allclose(found.restore(corrupted)[:, 0], expected, rtol=1e-3, atol=1e-4)
     with_ridge = denoisers.affine(clean[:5], corrupted[:5], (clean, corrupted), ridges=(1e-9, 0.1))
     assert with_ridge.what == "affine map, ridge 0.1"  # five examples alone determine no map
 

@@ -38,19 +38,20 @@ def draw_sheet(
     tiles = [figure.enlarged(views.viewable(x, clean)) for x in rows]
     h, w = tiles[0].shape[1:3]
     across = min(len(clean), max(3, min(10, round(15 * h / w))))
-    gap, outer = max(1, w // 14), max(3, h // 5)
+    gap, inner, outer = max(1, w // 14), max(1, h // 14), max(3, h // 4)
     strips, middles, top = [], [], 0
     for i, tile in enumerate(tiles):
         if i:
-            strips.append(np.ones((gap if i % 2 == 0 else outer, strips[0].shape[1], 3), np.float32))
+            strips.append(np.ones((outer if i % 2 else inner, strips[0].shape[1], 3), np.float32))
             top += len(strips[-1])
         strips.append(np.nan_to_num(figure.mosaic(tile[:across], across, gap)[0], nan=1.0))
         middles.append(top + (h - 1) / 2)
         top += h
     canvas = np.concatenate(strips)
     width = min(figure.PAGE, 1.1 + across * (0.85 if w < 2 * h else 1.7))
-    notes = "; ".join(filter(None, (views.layout(clean.shape[1:]), views.scale(clean))))
-    title = f"{title}\nat the left: the mean over all of them, {AXES[measure]}{'; ' + notes if notes else ''}"
+    scale = views.scale(clean) if clean.shape[1] > 1 else "each column on the scale of its clean one"
+    notes = "; ".join(filter(None, (views.layout(clean.shape[1:]), scale)))
+    title = f"{title}\nat the left: mean {AXES[measure]}{'; ' + notes if notes else ''}"
     height = (width - 0.95) * canvas.shape[0] / canvas.shape[1] + 0.3 + 0.17 * (2 + title.count("\n"))
     picture = figure.new(width, height)
     axes = picture.add_subplot()
@@ -84,6 +85,7 @@ def draw_curves(numbers: Mapping[str, Any], title: str) -> Figure:
         ax.set_ylabel(AXES[measure], fontsize=8)
         figure.tidy(ax)
     handles, names = axes[0].get_legend_handles_labels()
-    picture.legend(handles, names, loc="outside lower center", ncols=len(names), fontsize=7, frameon=False)
+    columns = len(names) if len(measures) > 1 else 3
+    picture.legend(handles, names, loc="outside lower center", ncols=columns, fontsize=7, frameon=False)
     figure.set_title(picture, title)
     return picture

@@ -38,12 +38,14 @@ def affine(
     x, y = (a.reshape(len(a), -1).astype(np.float32) for a in (clean, corrupted))
     mean_x, mean_y = x.mean(axis=0), y.mean(axis=0)
     x, y = x - mean_x, y - mean_y
-    inner, cross = (np.asarray(y.T @ a, np.float64) / len(y) for a in (y, x))  # [d, d] each; A is the transpose
-    scale = max(float(np.trace(inner)) / len(inner), 1e-12)
+    scale = max(float(np.square(y).mean(dtype=np.float64)), 1e-12)
+    few = len(y) < y.shape[1]  # then Yᵀ(YYᵀ + nλ I)⁻¹X, the same matrix, takes the smaller system
+    inner, right = (y @ y.T, x) if few else (y.T @ y, y.T @ x)
 
     def mapped(ridge: float) -> Callable[[np.ndarray], np.ndarray]:
-        lifted = inner + ridge * scale * np.eye(len(inner))
-        matrix = scipy.linalg.solve(lifted, cross, assume_a="pos").astype(np.float32)
+        lifted = inner.astype(np.float64) + len(y) * ridge * scale * np.eye(len(inner))
+        solved = scipy.linalg.cho_solve(scipy.linalg.cho_factor(lifted), right).astype(np.float32)
+        matrix = y.T @ solved if few else solved
         return lambda a: (mean_x + (a.reshape(len(a), -1) - mean_y) @ matrix).reshape(a.shape)
 
     found = _best({ridge: mapped(ridge) for ridge in ridges}, *valid)

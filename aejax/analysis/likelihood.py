@@ -137,7 +137,7 @@ def _trust(numbers: dict) -> str:
     )
     if not few:
         return f"{line}, {effective['min']:.3g} for the worst."
-    return f"{line}, fewer than {FEW} for {few} of {numbers['examples']}: log p(x) itself is likely higher."
+    return f"{line}, fewer than {FEW} for {few} of {numbers['examples']}, whose log p(x) is likely higher."
 
 
 def _units(numbers: dict) -> str:
