@@ -125,12 +125,17 @@ def main(argv: list[str] | None = None) -> int:
     except UserError as error:
         print(f"aejax: {error}", file=sys.stderr)
         return 2
-    except BrokenPipeError:  # whoever read the lines has gone; the run resumes
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains on its way out
-        return 141
+    except BrokenPipeError:
+        return unread()
     except KeyboardInterrupt:  # before training began: from then on it saves and stops
         print("aejax: stopped before the first step", file=sys.stderr)
         return 130
+
+
+def unread() -> int:
+    """The exit status where whoever read the lines has gone; what was begun resumes."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains on its way out
+    return 141
 
 
 if __name__ == "__main__":

@@ -283,7 +283,7 @@ def test_sentences_follow_the_numbers():
     trials = [(dict(zip(keys, v, strict=True)), Mean(m, 0.1, 3)) for v, m in zip(values, means, strict=True)]
     table, text = report(trials, keys)
     assert [row["trial"] for row in table] == [1, 4, 2, 0, 3] and table[0]["b.norm"] == "none"
-    assert "has a loss of 1.00 ± 0.10 over 3 folds; the worst 6.00 ± 0.10" in text and "None of the other 4" in text
+    assert "loss 1.00 ± 0.10 over 3 folds; the worst 6.00 ± 0.10" in text and "None of the other 4" in text
     assert "a.rate -1.00" in text and "By b.norm, on average: batch 3.333, none 3.5." in text
     assert "Its a.rate lies at the high end of the range" in text and "diverged" not in text
     trials = [*trials[:1], ({"a.rate": 1e-2, "b.norm": "none", "c.n": 2}, Mean(5.05, 0.1, 3)), (trials[0][0], None)]

@@ -99,15 +99,10 @@ def _variance(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
     if not drawn:  # neither samples nor seeds to take a variance over
         bands.draw(axes, [r["size"] for r in rows], [r["squared_error"]["test"] for r in rows], "test", figure.BLACK)
     known = [row for row in rows if row["principal_components"]]
-    values = [row["principal_components"]["test"] for row in known]
-    axes.plot(
-        [row["size"] for row in known],
-        values,
-        color=figure.GREEN,
-        linestyle="-.",
-        linewidth=1.2,
-        label="as many principal components",
-    )
+    if known:
+        values = [row["principal_components"]["test"] for row in known]
+        style = {"color": figure.GREEN, "linestyle": "-.", "linewidth": 1.2, "label": "as many principal components"}
+        axes.plot([row["size"] for row in known], values, **style)
     if drawn and max(drawn) > 20 * min(drawn) > 0:
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))

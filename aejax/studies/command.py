@@ -78,6 +78,8 @@ def execute(
     except UserError as error:
         print(f"aejax.studies.{name}: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        return main.unread()
     except OSError as error:
         if error.filename is None:
             raise
@@ -145,7 +147,6 @@ def _written(study: Study, findings: Findings) -> int:
     table = numbers.with_suffix(".csv")
     tables.write_csv(table, findings.table)
     files.write_json(numbers, {"study": study.name, "config": study.config.name, **tables.plain(findings.numbers)})
-    with contextlib.suppress(BrokenPipeError):  # whoever reads may have seen enough
-        lines = [tables.text(findings.table), "", *findings.summary, *map(str, (*pictures, table, numbers))]
-        print("\n".join(lines), flush=True)
+    lines = [tables.text(findings.table), "", *findings.summary, *map(str, (*pictures, table, numbers))]
+    print("\n".join(lines), flush=True)
     return 0

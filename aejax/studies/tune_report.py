@@ -71,7 +71,7 @@ def _panel(axes: Axes, key: str, known: Sequence[Mapping[str, Any]], log: bool) 
     values = [trial["setting"][key] for trial in known]
     if all(map(is_number, values)):
         x = np.array(values, float)
-        few = sorted(set(values)) if len(set(values)) <= 5 < len(values) else []
+        few = sorted(set(values)) if len(set(values)) < min(6, len(values)) else []
         if log or min(values) > 0 and max(values) >= (4 if few else 50) * min(values):
             axes.set_xscale("log")
         if few:  # one of some values
@@ -102,7 +102,7 @@ def summarise(numbers: Mapping[str, Any]) -> list[str]:
         lines.append(f"{lost} of {len(numbers['trials'])} trials diverged: their loss ceased to be finite.")
     final, metric = numbers["trained_as_usual"], numbers["metric"]
     told = ", ".join(f"{value} on {split}" for split, value in final.items())
-    return [*lines, f"Trained as usual by {_seeds(numbers)}, the best has a {metric} of {told}.", numbers["command"]]
+    return [*lines, f"Trained as usual with {_seeds(numbers)}, the best comes to {metric} {told}.", numbers["command"]]
 
 
 def _seeds(numbers: Mapping[str, Any]) -> str:
@@ -114,7 +114,7 @@ def _best(numbers: Mapping[str, Any], order: Sequence[Mapping[str, Any]]) -> lis
     best: Mean = order[0]["metric"]
     setting = ", ".join(f"{key} {value}" for key, value in order[0]["setting"].items())
     over = f"{numbers['folds']} folds" if numbers["folds"] else "the valid split"
-    line = f"Of {len(numbers['trials'])} trials the best, {setting}, has a {numbers['metric']} of {best} over {over}"
+    line = f"Of {len(numbers['trials'])} trials the best is {setting}: {numbers['metric']} {best} over {over}"
     lines = [f"{line}; the worst {order[-1]['metric']}."]
     if best.std is not None and len(order) > 1:
         near = sum(trial["metric"].mean <= best.mean + best.std for trial in order[1:])
