@@ -85,8 +85,8 @@ def subset(split: Any, most: int) -> np.ndarray:
     return np.sort(selection.by_class(np.asarray(split.labels), most))
 
 
-def training_codes(run: Any, split: Any, posterior: bool = False) -> np.ndarray:
-    """``known`` for as much of the train split as ``VALUES`` allow, flat [n, d].
+def flat_codes(run: Any, split: Any, posterior: bool = False) -> np.ndarray:
+    """``known`` for as much of a split as ``VALUES`` allow, flat [n, d].
 
     Raises:
       UserError: they are not all finite.

@@ -54,7 +54,7 @@ def draw(
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0, pad=2)
     axes.set_yticks(tops + (h - 1) / 2, [row.left for row in rows], fontsize=size)
-    axes.set_xticks(lefts + (w - 1) / 2 if columns else [], list(columns) or None, fontsize=size)
+    axes.set_xticks((lefts + (w - 1) / 2)[: len(columns)], list(columns), fontsize=size)
     for row, top in zip(rows, tops, strict=True):
         axes.text(pixels.shape[1] + w / 12, top + (h - 1) / 2, row.right, fontsize=size, va="center", clip_on=False)
         if row.marked is not None:

@@ -11,13 +11,15 @@ from absl import flags as absl_flags
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from aejax.analysis import command, figure, latents, selection, strips, views, words
+from aejax.analysis import command, figure, latents, progress, selection, strips, views, words
 from aejax.errors import UserError
 
 PERCENTILES = (1, 99)
+RANGE = "1st to 99th percentile of the values on train that are not 0, and 0 where it is taken"
 FEW = 64  # numbers of a code of maps up to which every one is a dimension of its own
 DENSE = 0.1  # share of zeros in the training codes up to which their mean is like one of them
 NOTHING = 1e-6  # of the largest change: a thousandth of it in grey levels
+LIKE = 1000  # training examples whose range pictures are shown on
 TEXTS = 5  # dimensions told in words
 
 
@@ -84,24 +86,25 @@ def typical(codes: np.ndarray) -> int:
     return int(np.flatnonzero(active == np.sort(active)[(len(active) - 1) // 2])[0])
 
 
-def dimensions(base: np.ndarray, shape: Sequence[int]) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """What is moved of a code: places in base [d], units and names, [m] each.
+def dimensions(active: np.ndarray, shape: Sequence[int]) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """What is moved of a code: places in it, units and names, [m] each.
 
-    Every number of a vector; and of maps (h, w, size), which unit j fills with h · w
-    numbers, the one of largest magnitude in base, or where they are ``FEW``, every one.
+    Every number of a vector. Of maps (h, w, size), which unit j fills with h · w numbers,
+    the one of largest magnitude in ``active`` [d], what the base's image is encoded to
+    before any winner is taken; or where they are no more than ``FEW``, every one.
     """
     if len(shape) == 1:
         return np.arange(shape[0]), np.arange(shape[0]), [f"unit {i}" for i in range(shape[0])]
     h, w, size = shape
-    if base.size <= FEW:
-        places = np.arange(base.size)
+    if active.size <= FEW:
+        places = np.arange(active.size)
     else:
-        places = np.abs(base.reshape(h * w, size)).argmax(axis=0) * size + np.arange(size)
+        places = np.abs(active.reshape(h * w, size)).argmax(axis=0) * size + np.arange(size)
     units, where = places % size, places // size
     return places, units, [f"map {u} at {p // w},{p % w}" for u, p in zip(units, where, strict=True)]
 
 
-def choose_base(run: Any, train: np.ndarray, test: Any, image: int) -> tuple[np.ndarray, int | None, str]:
+def choose_base(run: Any, train: np.ndarray, test: Any, image: int, noun: str) -> tuple[np.ndarray, int | None, str]:
     """The code [d] that walks start from, the test image that has it or None, and both in words.
 
     ``image`` is its index; -1 for the mean of ``train`` [n, d] where that is like a code:
@@ -115,16 +118,16 @@ def choose_base(run: Any, train: np.ndarray, test: Any, image: int) -> tuple[np.
         n = len(test.images)
         raise UserError(f"--image={image}: accepted are indices of the {n} test images, or -1 for a base by rule")
     codes = latents.known(run, test.images).reshape(len(test.images), -1)
-    rule = image < 0
-    image = typical(codes) if rule else image
-    return codes[image], image, f"test image {image}" + (", with the median number of active units" if rule else "")
+    image = typical(codes) if image < 0 else image
+    return codes[image], image, f"the code of test {noun} {image}"
 
 
-def build(run: Any, dataset: Any, image: int) -> tuple[Walk, int | None, str]:
+def build(run: Any, dataset: Any, image: int, noun: str) -> tuple[Walk, int | None, str]:
     """The walk over all dimensions of the run's code, with the test image of its base or None, and it in words."""
-    train = latents.training_codes(run, dataset.train)
-    base, index, told = choose_base(run, train, dataset.test, image)
-    places, units, names = dimensions(base, run.code_shape)
+    train = latents.flat_codes(run, dataset.train)
+    base, index, told = choose_base(run, train, dataset.test, image, noun)
+    active = base if index is None else np.asarray(run.encode(dataset.test.images[index : index + 1])).ravel()
+    places, units, names = dimensions(active, run.code_shape)
     if run.config.code.name in latents.BITS:
         low, high = np.zeros(len(places)), np.ones(len(places))
     elif len(run.code_shape) == 1 or base.size <= FEW:
@@ -145,7 +148,7 @@ def changes(run: Any, walk: Walk, pixels: int, total: float) -> np.ndarray:
     """
     block = max(1, latents.BLOCK // (3 * max(walk.base.size, pixels)))
     found = np.zeros(len(walk.places))
-    for start in latents.progress.over(range(0, len(found), block), "units"):
+    for start in progress.over(range(0, len(found), block), "units"):
         part = np.arange(start, min(start + block, len(found)))
         codes = walk.codes(part, 3)
         outputs = latents.decoded(run, codes.reshape(-1, walk.base.size), total)
@@ -192,9 +195,8 @@ def draw_shares(axes: Axes, found: np.ndarray, shown: int) -> None:
     axes.axhline(90, color=figure.GREY, linewidth=0.6, linestyle=":")
     if many := carrying(found):
         axes.plot(many, share[many - 1], "o", color=figure.VERMILLION, markersize=4.5)
-        side = {"ha": "left", "xytext": (6, -9)} if many < 0.6 * len(found) else {"ha": "right", "xytext": (-6, -12)}
-        text = f"{many} of {len(found):,}: 90 %"
-        axes.annotate(text, (many, share[many - 1]), textcoords="offset points", fontsize=7, **side)
+        text = f"90 % by {many:,} of {len(found):,}"
+        axes.text(0.99, 0.08, text, ha="right", fontsize=7, transform=axes.transAxes)
     axes.set(ylim=(0, 104), xlim=(0.5 - 0.01 * len(found), len(found) * 1.01 + 0.5))
     figure.tidy(axes)
     axes.tick_params(labelsize=7)
@@ -244,8 +246,9 @@ def analyse(workdir: Path, flags) -> command.Findings:
     dataset = run.dataset()
     latents.tested(dataset, run.config.data.name)
     noun = command.noun(run, dataset)
-    walk, image, told = build(run, dataset, flags.image)
-    total = float(np.mean(latents.comparable(run, dataset.train.images[:1000]).sum(axis=(1, 2, 3))))
+    walk, image, told = build(run, dataset, flags.image, noun)
+    train = latents.comparable(run, dataset.train.images[:LIKE])
+    total = float(train.sum(axis=(1, 2, 3)).mean())
     found = changes(run, walk, int(np.prod(dataset.shape)), total)
     shown = choose(flags.dimensions, flags.rows, walk, found)
     codes = walk.codes(shown, flags.steps)
@@ -256,7 +259,7 @@ def analyse(workdir: Path, flags) -> command.Findings:
         "base": told,
         "base_test_index": image,
         "maps": list(run.code_shape) if len(run.code_shape) == 3 else None,
-        "range": "0 to 1" if run.config.code.name in latents.BITS else "1st to 99th percentile of train, and 0 if taken",
+        "range": "0 to 1" if run.config.code.name in latents.BITS else RANGE,
         "dimensions": len(found),
         "total_change": found.sum(),
         "carrying_90_percent": carrying(found),
@@ -267,7 +270,8 @@ def analyse(workdir: Path, flags) -> command.Findings:
         "shown": [describe(walk, i, found, outputs[k], run.words) for k, i in enumerate(shown)],
         "change": found,
     }
-    rows = pictured(run, outputs, walk, shown, numbers["shown"])
+    like = run.picture(train, like=dataset.train.images[:LIKE])
+    rows = pictured(run, outputs, like, walk, shown, numbers["shown"])
     columns = ["low", *[""] * (flags.steps - 2), "high"]
     return command.Findings(
         draw(rows, found, _title(run, dataset, numbers), columns), numbers, summarise(numbers, noun)
@@ -292,18 +296,25 @@ def describe(walk: Walk, i: int, found: np.ndarray, path: np.ndarray, vocabulary
     return row
 
 
-def pictured(run: Any, outputs: np.ndarray, walk: Walk, shown: np.ndarray, numbers: Sequence[dict]) -> list[strips.Row]:
-    """The rows of the figure, of outputs [rows, steps, h, w, c]; framed is the step nearest to the base."""
+def pictured(
+    run: Any, outputs: np.ndarray, like: np.ndarray, walk: Walk, shown: np.ndarray, numbers: Sequence[dict]
+) -> list[strips.Row]:
+    """The rows of the figure, of outputs [rows, steps, h, w, c]; framed is the step nearest to the base.
+
+    Images are shown on the scale of pictures ``like`` [n, h, w, c], anything else a row on a scale of its own.
+    """
     n, steps, *shape = outputs.shape
     examples = np.asarray(run.picture(outputs.reshape(-1, *shape))).reshape(n, steps, *shape)
-    like = np.concatenate(list(examples.transpose(1, 0, 2, 3, 4)), axis=2)  # a row is on one scale
-    pictures = views.viewable(examples.reshape(-1, *shape), like.repeat(steps, axis=0))
+    if shape[0] == 1:
+        like = np.concatenate(list(examples.transpose(1, 0, 2, 3, 4)), axis=2)  # a row is on one scale
+        like = like.repeat(steps, axis=0)
+    pictures = views.viewable(examples.reshape(-1, *shape), like)
     pictures = pictures.reshape(n, steps, *pictures.shape[1:])
     rows = []
     for k, (i, about) in enumerate(zip(shown, numbers, strict=True)):
         values = np.linspace(walk.low[i], walk.high[i], steps)
         nearest = int(np.abs(values - about["base"]).argmin())
-        left = f"{about['name']}: {about['low']:.2g} … {about['high']:.2g}"
+        left = f"{about['name']}: {about['low']:.2g} … {about['high']:.2g}".replace("-", "−")
         rows.append(strips.Row(pictures[k], left, f"{about['percent']:.1f} %", marked=nearest))
     return rows
 

@@ -1,0 +1,228 @@
+"""Does the decoder make new examples? Codes drawn from densities, decoded, over the nearest training images."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from absl import flags as absl_flags
+from matplotlib.figure import Figure
+
+from aejax.analysis import command, densities, draws, figure, latents, neighbours, realism, strips, views, words
+from aejax.errors import UserError
+
+SCORED = 1000  # examples of each kind that are compared
+TEXTS = 3  # told in words of each density
+
+
+def draw(panels: Sequence[tuple[str, np.ndarray, np.ndarray]], title: str, across: int) -> Figure:
+    """What was drawn over its nearest training examples, a panel for each density.
+
+    Args:
+      panels: title, pictures drawn [n, h, w, 3] and the nearest ones [n, h, w, 3].
+      title: of the whole.
+      across: pairs in a row.
+    """
+    rows = [_rows(drawn, nearest, across) for _, drawn, nearest in panels]
+    left, above = 0.65, 0.24
+    heights = [strips.sized(panel, left, 0.1, highest=9.0 / len(rows), tile=0.62)[1] + above for panel in rows]
+    width = max(strips.sized(panel, left, 0.1, highest=9.0 / len(rows), tile=0.62)[0] for panel in rows)
+    picture = figure.new(max(width, 5.0), sum(heights) + 0.15 + 0.17 * (1 + title.count("\n")))
+    axes = picture.subplots(len(rows), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for ax, panel, (name, *_) in zip(axes, rows, panels, strict=True):
+        strips.draw(ax, panel, width=width)
+        ax.set_title(name, fontsize=8)
+    figure.set_title(picture, title)
+    return picture
+
+
+def _rows(drawn: np.ndarray, nearest: np.ndarray, across: int) -> list[strips.Row]:
+    rows = []
+    for i in range(0, len(drawn), across):
+        for pictures, name in ((drawn, "drawn"), (nearest, "nearest")):
+            part = pictures[i : i + across]
+            rest = np.ones((across - len(part), *part.shape[1:]), np.float32)
+            rows.append(strips.Row(np.concatenate([part, rest]), name, first=pictures is drawn))
+    return rows
+
+
+def summarise(numbers: dict, noun: str) -> list[str]:
+    """What the numbers say, a sentence a line; ``noun`` is what an example is called."""
+    lines, found, ideal = [], numbers["densities"], numbers["references"]
+    for name, scores in found.items():
+        lines.append(
+            f"{_capital(scores['title'])}: {_both(scores['against_test'])} against test {noun}s, "
+            f"{_both(scores['against_reconstructions'])} against their reconstructions; {scores['over_test']:.2f} times "
+            f"as far from the nearest training {noun} as the former, {scores['over_reconstructions']:.2f} as the latter."
+        )
+        if scores["outside_percent"] > 0:
+            lines.append(f"  {scores['outside_percent']:.1f} % of the drawn values lie outside of the code's range.")
+        if scores.get("class_shift_percent", 0) > 15:
+            most = max(scores["nearest_classes_percent"], key=scores["nearest_classes_percent"].get)
+            share = scores["nearest_classes_percent"][most]
+            lines.append(f"  Its classes are not train's: {scores['class_shift_percent']:.0f} % would have to change; ")
+            lines[-1] += f"most are nearest to {most} ({share:.0f} %)."
+        lines += [f"  Drawn: {words.told(text)}." for text in numbers.get("texts", {}).get(name, ())]
+    f = {name: scores["against_reconstructions"]["f_percent"] for name, scores in found.items()}
+    best = max(f, key=f.get)
+    ties = [found[name]["title"] for name in f if name != best and f[best] - f[name] < numbers["noise_percent"]]
+    lines.append(
+        f"The density most like that of real codes, by the harmonic mean of the latter two ({f[best]:.0f} %): "
+        f"{found[best]['title']}" + (f", within noise of {' and '.join(ties)}." if ties else ".")
+    )
+    lines.append(
+        f"Real codes, for comparison: {_both(ideal['against_test'])} against test {noun}s, "
+        f"{_both(ideal['against_reconstructions'])} against their reconstructions; and training {noun}s "
+        f"{_both(ideal['images_against_test'])} against test {noun}s."
+    )
+    copies = [scores["title"] for scores in found.values() if scores["copies"]]
+    lines.append(
+        f"Copies of training {noun}s come from {' and '.join(copies)}."
+        if copies
+        else f"None copies the training {noun}s: all are at least {realism.COPY:g} times as far from them as new ones."
+    )
+    if "components" in (mixture := found.get("mixture", {})):
+        lines.append(_components(mixture, numbers["components_given"]))
+    if (noise := numbers["draws"]) is not None:
+        lines.append(draws.told(noise, noun))
+    return lines
+
+
+def _components(mixture: Mapping, given: bool) -> str:
+    chosen = "given" if given else f"chosen by the log-density of {mixture['chosen_on']}"
+    kept = mixture.get("variance_percent", 100.0)
+    part = "" if kept > 99.9 else f", on {mixture['dimensions']} principal components with {kept:.0f} % of the variance"
+    beyond = "; more may be better" if mixture["components"] == densities.GRID[-1] and not given else ""
+    return f"The mixture has {mixture['components']} components ({chosen}{part}){beyond}."
+
+
+def _both(shares: Mapping) -> str:
+    return f"precision {shares['precision_percent']:.0f} %, recall {shares['recall_percent']:.0f} %"
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def gather(run: Any, dataset: Any, test: Any, total: float) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Test examples [n, h, w, c], and as many of the kinds that densities are compared with.
+
+    Args:
+      run: as ``aejax.load`` gives it.
+      dataset: its data.
+      test: the test split.
+      total: as ``latents.decoded`` takes it.
+
+    Returns:
+      The first, at the scale of the decoder, and by name: ``train``, ``reconstructions`` of them, ``tested``: those of
+      the first.
+    """
+    mine = latents.subset(test, min(SCORED, len(dataset.train.images)))
+    theirs = latents.subset(dataset.train, len(mine))
+    raw, given = test.images[mine], dataset.train.images[theirs]
+    again = [latents.known(run, x, posterior=True) for x in (given, raw)]
+    train, tested = (latents.decoded(run, z.reshape(len(z), -1), total) for z in again)
+    return latents.comparable(run, raw), {
+        "train": latents.comparable(run, given),
+        "reconstructions": train,
+        "tested": tested,
+    }
+
+
+def analyse(workdir: Path, flags) -> command.Findings:
+    """The samples of the run in ``workdir``."""
+    run = command.load_autoencoder(workdir, flags.best, "a sample")
+    dataset = run.dataset()
+    test, train = latents.tested(dataset, run.config.data.name, least=5), dataset.train
+    noun = command.noun(run, dataset)
+    codes, valid = (latents.flat_codes(run, split, posterior=True) for split in (train, dataset.valid))
+    if flags.components > len(codes) // 2:
+        raise UserError(f"--components={flags.components}: accepted are 0 to {len(codes) // 2}, half of the codes")
+    found = densities.fitted(run, codes, valid, flags.components, flags.seed)
+    total = float(latents.comparable(run, train.images[:SCORED]).sum(axis=(1, 2, 3)).mean())
+    real, kinds = gather(run, dataset, test, total)
+    count = max(len(real), flags.images)
+    outside, drawn = {}, {}
+    for i, (name, density) in enumerate(found.items()):
+        z, outside[name] = latents.clipped(
+            density.draw(count, np.random.default_rng([flags.seed, i])), latents.bounds(run.config)
+        )
+        drawn[name] = latents.decoded(run, z, total, name)
+    queries = [real, kinds["tested"], *drawn.values()]
+    rows, away = neighbours.nearest_images(run, train.images, np.concatenate(queries))
+    starts = np.cumsum([len(x) for x in queries])[:-1]
+    rows, away = (dict(zip(("test", "tested", *found), np.split(x, starts), strict=True)) for x in (rows, away))
+    references = {"test": away["test"], "reconstructions": away["tested"]}
+    numbers = {
+        **command.about(run),
+        "seed": flags.seed,
+        "compared": len(real),
+        "train_examples": len(train.images),
+        "noise_percent": 100 * np.sqrt(0.5 / len(real)),  # two standard errors of a share near a half
+        "components_given": bool(flags.components),
+        "distance_to_train": {name: distances.mean() for name, distances in references.items()},
+        "references": {
+            "images_against_test": realism.shares(real, kinds["train"]),
+            "against_test": realism.shares(real, kinds["reconstructions"]),
+            "against_reconstructions": realism.shares(kinds["tested"], kinds["reconstructions"]),
+        },
+        "densities": {},
+    }
+    chosen_on = {"chosen_on": "valid" if len(valid) else "a tenth of train"}
+    n, fresh = len(real), {"test": real, "reconstructions": kinds["tested"]}
+    for name, density in found.items():
+        scores = realism.compare(drawn[name][:n], away[name][:n], fresh, references)
+        facts = {**density.facts, **(chosen_on if "components" in density.facts else {})}
+        numbers["densities"][name] = {"title": density.title, **facts, "outside_percent": outside[name], **scores}
+        if train.labels is not None:
+            names = command.class_names(dataset, train.labels)
+            tally, shift = realism.tallied(np.asarray(train.labels), rows[name], names)
+            numbers["densities"][name] |= {"nearest_classes_percent": tally, "class_shift_percent": shift}
+        numbers["densities"][name]["nearest_train_indices"] = rows[name][: flags.images]
+    if run.words:
+        vectors = {name: x[:TEXTS].reshape(min(TEXTS, count), -1) for name, x in drawn.items()}
+        numbers["texts"] = {name: [words.largest(x, run.words) for x in found] for name, found in vectors.items()}
+    noise, more = draws.drawn(run, test, flags.seed, noun)
+    numbers["draws"] = noise
+    panels = [
+        (_caption(s), *pictured(run, drawn[name][: flags.images], train.images[rows[name][: flags.images]]))
+        for name, s in numbers["densities"].items()
+    ]
+    title = f"{command.heading(run)}: {flags.images} {noun}s from each density over the codes, the first drawn\n"
+    title += f"over the nearest of {len(train.images):,} training {noun}s; precision and recall against test"
+    title += f"\n{arranged}" if (arranged := views.layout(dataset.shape)) else ""
+    h, w = panels[0][1].shape[1:3]
+    picture = draw(panels, title, max(4, min(10, round(10 * h / w), flags.images)))
+    return command.Findings(picture, numbers, summarise(numbers, noun), more)
+
+
+def _caption(scores: Mapping) -> str:
+    return (
+        f"{scores['title']}: {_both(scores['against_test'])} against test; "
+        f"{_both(scores['against_reconstructions']).replace('precision ', '').replace('recall ', '')} reconstructed"
+    )
+
+
+def pictured(run: Any, drawn: np.ndarray, raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Examples drawn and the raw training images nearest to them, [n, h, w, c] each, as pictures [n, H, W, 3]."""
+    nearest = np.asarray(run.picture(latents.comparable(run, raw), like=raw))
+    return views.viewable(np.asarray(run.picture(drawn, like=raw)), nearest), views.viewable(nearest)
+
+
+def define(flags) -> None:
+    """The flags of this command."""
+    command.define_best(flags)
+    absl_flags.DEFINE_integer("images", 20, "How many to draw from each density.", lower_bound=1, flag_values=flags)
+    components = "Components of the mixture; 0 chooses by the log-density of the valid codes."
+    absl_flags.DEFINE_integer("components", 0, components, lower_bound=0, flag_values=flags)
+    absl_flags.DEFINE_integer("seed", 0, "Of the fits and of what is drawn.", lower_bound=0, flag_values=flags)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """``python -m aejax.analysis.samples --workdir=DIR [--images=N] [--components=K] [--seed=S] [--best]``."""
+    return command.execute("samples", analyse, argv, define)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
