@@ -158,9 +158,8 @@ def _drawing(space: Space, mixture: GaussianMixture) -> Callable:
 
 
 def of_bits(run: Any, train: np.ndarray, valid: np.ndarray, components: int, seed: int) -> dict[str, Density]:
-    """Independent bits with the rates of train, and a mixture of such products; of means [n, d] a bit each is drawn."""
-    rng = np.random.default_rng(seed)
-    train, valid = ((rng.random(p.shape) < p).astype(np.int64) for p in (train, valid))
+    """Independent bits with the rates of train, and a mixture of such products, for bits [n, d]."""
+    train, valid = (bits.astype(np.int64) for bits in (train, valid))
     titles = ("independent bits with the rates of train", "a mixture of {} such products")
     return _categorical(train, valid, 2, components, seed, titles, lambda bits: bits.astype(np.float64))
 

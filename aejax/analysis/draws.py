@@ -30,8 +30,8 @@ def told(numbers: Mapping[str, float], noun: str) -> str:
     ratio = numbers["ratio"]
     than = "more than" if ratio > 1.1 else "less than" if ratio < 0.9 else "as much as"
     return (
-        f"{noun.capitalize()}s drawn from p(x|code) differ from their mean by {numbers['squared_noise']:.3g} (squared), "
-        f"{than} the inputs do ({numbers['squared_error']:.3g})."
+        f"{noun.capitalize()}s drawn from p(x|code) differ from their mean by {numbers['squared_noise']:.3g} "
+        f"(squared), {than} the inputs do ({numbers['squared_error']:.3g})."
     )
 
 
@@ -46,11 +46,11 @@ def drawn(run: Any, test: Any, seed: int, noun: str) -> tuple[dict[str, float] |
     raw = test.images[rows]
     codes = latents.known(run, raw)
     inputs, means = np.asarray(run.prepare(raw)), latents.decoded(run, codes)
-    numbers = noise(inputs, means, run.draw(codes, seed))
     shown = selection.evenly(len(rows), ROWS)
+    all_drawn = run.draw(np.concatenate([codes, codes[shown].repeat(COLUMNS, axis=0)]), seed)
+    numbers = noise(inputs, means, all_drawn[: len(rows)])
     lines = []
-    for i in shown:
-        several = run.draw(codes[i : i + 1].repeat(COLUMNS, axis=0), seed)
+    for i, several in zip(shown, np.split(all_drawn[len(rows) :], len(shown)), strict=True):
         together = np.concatenate([inputs[i : i + 1], means[i : i + 1], several])
         like = raw[i : i + 1].repeat(len(together), axis=0)
         pictures = np.asarray(run.picture(together, like=like))

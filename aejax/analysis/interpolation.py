@@ -1,6 +1,5 @@
 """What lies between two images? Paths between their codes, decoded, beside the blend of their pixels."""
 
-import itertools
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -10,56 +9,12 @@ import numpy as np
 from absl import flags as absl_flags
 from matplotlib.figure import Figure
 
-from aejax.analysis import command, latents, neighbours, paths, selection, strips, views, words
+from aejax.analysis import command, latents, neighbours, pairs, paths, strips, views, words
 from aejax.analysis.quantised import snapped
-from aejax.errors import UserError
 
 PATHS = {"linear": paths.linear, "spherical": paths.spherical}
+FAR = 1.5  # times as far from train as the inputs, from where on reconstructions are not like data
 TEXTS = 3  # pairs told in words
-
-
-def pairs_of_classes(labels: np.ndarray, count: int) -> np.ndarray:
-    """[count, 2] indices of pairs of different classes, evenly spaced over all pairs of classes in order.
-
-    Every class's images are taken in order, each once as long as they last. Of labels [n]
-    all alike, and where ``count`` is more than there are pairs of classes, it starts again.
-    """
-    members = {c: itertools.cycle(np.flatnonzero(labels == c)) for c in np.unique(labels)}
-    kinds = list(itertools.combinations(members, 2))
-    chosen = [kinds[i] for i in selection.evenly(len(kinds), count)]
-    chosen = list(itertools.islice(itertools.cycle(chosen), count))
-    return np.array([[next(members[a]), next(members[b])] for a, b in chosen])
-
-
-def pairs_evenly(total: int, count: int) -> np.ndarray:
-    """[min(count, ⌊total / 2⌋), 2] indices: an evenly spaced one with another half of them further on."""
-    chosen = selection.evenly(total, 2 * min(count, total // 2))
-    return chosen.reshape(2, -1).T
-
-
-def parse_pairs(texts: Sequence[str], total: int) -> np.ndarray:
-    """``["3:17", "5:9"]`` as [[3, 17], [5, 9]], indices below ``total``.
-
-    Raises:
-      UserError: a text is no pair of them.
-    """
-    pairs = []
-    for text in texts:
-        numbers = text.split(":")
-        if len(numbers) != 2 or not all(n.strip().isdecimal() and int(n) < total for n in numbers):
-            pairs = f"pairs of test indices from 0 to {total - 1}, such as 3:17,5:9"
-            raise UserError(f"--images={','.join(texts)}: accepted are {pairs}")
-        pairs.append([int(n) for n in numbers])
-    return np.array(pairs)
-
-
-def choose(images: Sequence[str], count: int, test: Any) -> np.ndarray:
-    """The pairs [n, 2] of a test split: those of ``--images``, else ``count`` by rule."""
-    if images:
-        return parse_pairs(images, len(test.images))
-    if test.labels is not None and len(np.unique(test.labels)) > 1:
-        return pairs_of_classes(np.asarray(test.labels), count)
-    return pairs_evenly(len(test.images), count)
 
 
 def draw(
@@ -94,11 +49,7 @@ def summarise(numbers: dict, noun: str) -> list[str]:
         f"Distance from the middle to the nearest training {noun}: {told}, {blend:.3g} for the blend of the inputs; "
         f"from the {noun}s themselves: {ends['inputs']:.3g}, from their reconstructions: {ends['reconstructions']:.3g}."
     )
-    blended = blend / ends["inputs"] - 1 if ends["inputs"] > 0 else np.nan
-    for name in (name for name in PATHS if name in mean):
-        left = mean[name]["middle_to_train"] / ends["reconstructions"] - 1 if ends["reconstructions"] > 0 else np.nan
-        if np.isfinite(left) and np.isfinite(blended):
-            lines.append(_verdict(name, left, blended))
+    lines += _verdicts(mean, ends)
     if "spherical" in mean:
         short = 100 * mean["linear"]["middle_norm_over_ends"]
         lines.append(
@@ -126,16 +77,28 @@ def _evenness(name: str, mean: Mapping[str, float], steps: int) -> str:
     )
 
 
-def _verdict(name: str, left: float, blended: float) -> str:
-    """Whether the middles are farther from train than the reconstructions of the ends, by a share ``left``, and whether
-    that is less than ``blended``, the share by which blends are farther than the inputs."""
-    away = "stays by the data" if left <= 0.1 else "leaves the data"
-    than = "less than" if left < blended - 0.05 else "more than" if left > blended + 0.05 else "about as much as"
-    sides = [f"{100 * abs(x):.0f} % {'farther' if x >= 0 else 'nearer'}" for x in (left, blended)]
-    return (
-        f"The {name} path {away}, {than} the blend: its middles are {sides[0]} from it than its ends, "
-        f"those of the blends {sides[1]} than the inputs."
-    )
+def _verdicts(mean: Mapping[str, Mapping[str, float]], ends: Mapping[str, float]) -> list[str]:
+    """Whether the middles are farther from train than the reconstructed ends, and the blends than the inputs."""
+    if not (ends["inputs"] > 0 and ends["reconstructions"] > 0):
+        return []
+    if (times := ends["reconstructions"] / ends["inputs"]) > FAR:
+        return [f"The reconstructions are {times:.1f} times as far from train as the inputs: no path can be near it."]
+    blended = mean["blend"]["middle_to_train"] / ends["inputs"] - 1
+    lines = []
+    for name in (name for name in PATHS if name in mean):
+        left = mean[name]["middle_to_train"] / ends["reconstructions"] - 1
+        away = "stays by the data" if left <= 0.1 else "leaves the data"
+        than = "less than" if left < blended - 0.05 else "more than" if left > blended + 0.05 else "about as much as"
+        lines.append(
+            f"The {name} path {away}, {than} the blend: its middles are {_farther(left)} from train than its ends, "
+            f"those of the blends {_farther(blended)} than the inputs."
+        )
+    return lines
+
+
+def _farther(share: float) -> str:
+    percent = round(100 * share)
+    return f"{percent} % farther" if percent > 0 else f"{-percent} % nearer" if percent else "no farther"
 
 
 def measure(path: np.ndarray, to_train: np.ndarray, codes: np.ndarray | None = None) -> dict[str, np.ndarray]:
@@ -180,16 +143,16 @@ def analyse(workdir: Path, flags) -> command.Findings:
     dataset = run.dataset()
     noun = command.noun(run, dataset)
     test = latents.tested(dataset, run.config.data.name, least=2)
-    pairs = choose(flags.images, flags.pairs, test)
-    ends = latents.known(run, test.images).reshape(len(test.images), -1)[pairs]
-    inputs = latents.comparable(run, test.images[pairs.ravel()]).reshape(*pairs.shape, *dataset.shape)
+    chosen, rule = pairs.choose(flags.images, flags.pairs, test)
+    ends = latents.known(run, test.images).reshape(len(test.images), -1)[chosen]
+    inputs = latents.comparable(run, test.images[chosen.ravel()]).reshape(*chosen.shape, *dataset.shape)
     whole, middles, codes = travel(run, ends, inputs.sum(axis=(2, 3, 4)), flags.steps)
     t = np.linspace(0, 1, flags.steps)
-    flat = [inputs[:, i].reshape(len(pairs), -1) for i in (0, 1)]
-    whole["blend"] = paths.linear(*flat, t).reshape(len(pairs), -1, *dataset.shape)
+    flat = [inputs[:, i].reshape(len(chosen), -1) for i in (0, 1)]
+    whole["blend"] = paths.linear(*flat, t).reshape(len(chosen), -1, *dataset.shape)
     middles["blend"] = inputs.mean(axis=1)
     queries = [*middles.values(), inputs[:, 0], inputs[:, 1], whole["linear"][:, 0], whole["linear"][:, -1]]
-    away = neighbours.nearest_images(run, dataset.train.images, np.concatenate(queries))[1].reshape(-1, len(pairs))
+    away = neighbours.nearest_images(run, dataset.train.images, np.concatenate(queries))[1].reshape(-1, len(chosen))
     measured = {
         name: measure(path, away[i], codes.get(name) if latents.has_prior(run.config) else None)
         for i, (name, path) in enumerate(whole.items())
@@ -199,7 +162,7 @@ def analyse(workdir: Path, flags) -> command.Findings:
         **command.about(run),
         "steps": flags.steps,
         "train_examples": len(dataset.train.images),
-        "chosen": "given" if flags.images else "by class" if names else "evenly spaced",
+        "chosen": rule,
         "mean": {name: {key: _mean(values) for key, values in found.items()} for name, found in measured.items()},
         "ends_to_train": {"inputs": away[-4:-2].mean(), "reconstructions": away[-2:].mean()},
         "pairs": [
@@ -208,15 +171,15 @@ def analyse(workdir: Path, flags) -> command.Findings:
                 "classes": None if names is None else [names[test.labels[i]] for i in pair],
                 **{name: {key: values[k] for key, values in found.items()} for name, found in measured.items()},
             }
-            for k, pair in enumerate(pairs)
+            for k, pair in enumerate(chosen)
         ],
     }
-    pictures = {name: pictured(run, path, inputs, test.images[pairs]) for name, path in whole.items()}
+    pictures = {name: pictured(run, path, inputs, test.images[chosen]) for name, path in whole.items()}
     if run.words:
-        numbers["texts"] = told(run.words, pairs, middles["linear"], inputs)
+        numbers["texts"] = told(run.words, chosen, middles["linear"], inputs)
     notes = {name: [f"{share:.0f} %" for share in found["largest_step_percent"]] for name, found in measured.items()}
     return command.Findings(
-        draw(_ends(pairs, test, names), pictures, notes, _title(run, dataset, numbers, noun)),
+        draw(_ends(chosen, test, names), pictures, notes, _title(run, dataset, numbers, noun)),
         numbers,
         summarise(numbers, noun),
     )
@@ -244,26 +207,25 @@ def pictured(run: Any, path: np.ndarray, inputs: np.ndarray, raw: np.ndarray) ->
     return pictures.reshape(n, steps, *pictures.shape[1:])
 
 
-def told(vocabulary: Sequence[str], pairs: np.ndarray, middles: np.ndarray, inputs: np.ndarray) -> list[dict]:
+def told(vocabulary: Sequence[str], chosen: np.ndarray, middles: np.ndarray, inputs: np.ndarray) -> list[dict]:
     """For the first pairs of texts, the words of largest value in the middle and at both ends."""
     found = []
-    for pair, middle, ends in list(zip(pairs, middles, inputs, strict=True))[:TEXTS]:
+    for pair, middle, ends in list(zip(chosen, middles, inputs, strict=True))[:TEXTS]:
         first, second, between = (words.largest(x.ravel(), vocabulary) for x in (*ends, middle))
         found.append({"test_indices": pair, "first": first, "middle": between, "second": second})
     return found
 
 
-def _ends(pairs: np.ndarray, test: Any, names: Sequence[str] | None) -> list[str]:
+def _ends(chosen: np.ndarray, test: Any, names: Sequence[str] | None) -> list[str]:
     if names is None:
-        return [f"{a} → {b}" for a, b in pairs]
-    return [" → ".join(names[test.labels[i]][:10] for i in pair) for pair in pairs]
+        return [f"{a} → {b}" for a, b in chosen]
+    return [" → ".join(names[test.labels[i]][:10] for i in pair) for pair in chosen]
 
 
 def _title(run: Any, dataset: Any, numbers: dict, noun: str) -> str:
-    pairs = len(numbers["pairs"])
-    chosen = {"given": "", "by class": ", spread over the classes", "evenly spaced": ", evenly spaced"}
-    title = f"{command.heading(run)}: {pairs} {'pair' if pairs == 1 else 'pairs'} of test {noun}s"
-    title += f"{chosen[numbers['chosen']]}\nbetween their codes, decoded; and the blend of the inputs\n"
+    count, rule = len(numbers["pairs"]), numbers["chosen"]
+    title = f"{command.heading(run)}: {count} {'pair' if count == 1 else 'pairs'} of test {noun}s, {rule}\n"
+    title += "between their codes, decoded; and the blend of the inputs\n"
     title += "right: the largest step, % of the squared change"
     notes = [latents.how_encoded(run.config), views.layout(dataset.shape)]
     if run.config.code.name == "vector_quantised":

@@ -10,6 +10,7 @@ from aejax import nets
 from aejax.analysis import command, progress, selection
 from aejax.data import transforms
 from aejax.errors import UserError
+from aejax.run import ROWS
 
 BITS = ("gumbel_sigmoid", "hashing", "straight_through")  # codes that are bits, or the means of bits
 MASKED = ("lifetime", "spatial")  # codes whose decoder sees nothing but winners in training
@@ -54,26 +55,32 @@ def clipped(codes: np.ndarray, limits: tuple[float, float], tolerance: float = 1
 def known(run: Any, images: np.ndarray, posterior: bool = False) -> np.ndarray:
     """The codes [n, *code_shape] of raw images as the decoder knows them.
 
-    Those of encoding; but of a code in ``MASKED`` the winners among batches of 1,000 of
+    Those of encoding; but of a code in ``MASKED`` the winners among batches of ``ROWS`` of
     these images, taken in random order (a class at a time would compete with itself).
 
     Args:
       run: as ``aejax.load`` gives it.
       images: raw [n, h, w, c].
-      posterior: of variational codes a draw from each Gaussian, not its mean.
+      posterior: of variational codes a draw from each Gaussian, of the means of bits a draw of these; not the means.
     """
     name = run.config.code.name
+    if not len(images):
+        return np.zeros((0, *run.code_shape), np.float32)
+    if posterior and name in BITS:
+        means = np.asarray(run.encode(images))
+        return (np.random.default_rng(0).random(means.shape) < means).astype(np.float32)
     if not (name in MASKED or (posterior and name in command.VARIATIONAL)):
         return np.asarray(run.encode(images))
     order = np.random.default_rng(0).permutation(len(images))
+    whole = np.resize(order, -(-len(images) // ROWS) * ROWS)  # the last batch is filled up from the first
     codes = np.empty((len(images), *run.code_shape), np.float32)
-    codes[order] = run.sample_codes(images[order])
+    codes[order] = run.sample_codes(images[whole])[: len(images)]
     return codes
 
 
 def how_encoded(config: Mapping) -> str:
     """What ``known`` does beyond encoding, in words; nothing mostly."""
-    return "codes with the winners of batches of 1,000" if config["code"]["name"] in MASKED else ""
+    return f"codes with the winners of batches of {ROWS:,}" if config["code"]["name"] in MASKED else ""
 
 
 def subset(split: Any, most: int) -> np.ndarray:

@@ -53,8 +53,8 @@ def summarise(numbers: dict, noun: str) -> list[str]:
     for name, scores in found.items():
         lines.append(
             f"{_capital(scores['title'])}: {_both(scores['against_test'])} against test {noun}s, "
-            f"{_both(scores['against_reconstructions'])} against their reconstructions; {scores['over_test']:.2f} times "
-            f"as far from the nearest training {noun} as the former, {scores['over_reconstructions']:.2f} as the latter."
+            f"{_both(scores['against_reconstructions'])} against their reconstructions; "
+            f"{scores['over_test']:.2f} and {scores['over_reconstructions']:.2f} times as far from train as those."
         )
         if scores["outside_percent"] > 0:
             lines.append(f"  {scores['outside_percent']:.1f} % of the drawn values lie outside of the code's range.")
@@ -186,22 +186,18 @@ def analyse(workdir: Path, flags) -> command.Findings:
     noise, more = draws.drawn(run, test, flags.seed, noun)
     numbers["draws"] = noise
     panels = [
-        (_caption(s), *pictured(run, drawn[name][: flags.images], train.images[rows[name][: flags.images]]))
+        (
+            f"{s['title']}: {_both(s['against_reconstructions'])}",
+            *pictured(run, drawn[name][: flags.images], train.images[rows[name][: flags.images]]),
+        )
         for name, s in numbers["densities"].items()
     ]
     title = f"{command.heading(run)}: {flags.images} {noun}s from each density over the codes, the first drawn\n"
-    title += f"over the nearest of {len(train.images):,} training {noun}s; precision and recall against test"
+    title += f"over the nearest of {len(train.images):,} training {noun}s; scores against reconstructed test {noun}s"
     title += f"\n{arranged}" if (arranged := views.layout(dataset.shape)) else ""
     h, w = panels[0][1].shape[1:3]
     picture = draw(panels, title, max(4, min(10, round(10 * h / w), flags.images)))
     return command.Findings(picture, numbers, summarise(numbers, noun), more)
-
-
-def _caption(scores: Mapping) -> str:
-    return (
-        f"{scores['title']}: {_both(scores['against_test'])} against test; "
-        f"{_both(scores['against_reconstructions']).replace('precision ', '').replace('recall ', '')} reconstructed"
-    )
 
 
 def pictured(run: Any, drawn: np.ndarray, raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
