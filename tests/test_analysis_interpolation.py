@@ -195,7 +195,7 @@ def test_verdict_follows_the_numbers():
 
     assert "stays by the data, less than the blend" in told(4.1) and "2 % farther" in told(4.1)
     assert "leaves the data, less than" in told(5) and "leaves the data, more than" in told(7)
-    assert "about as much as" in told(6) and "5 % nearer" in told(3.8) and "no farther" in told(4)
+    assert "about as much as" in told(6) and "5 % less far" in told(3.8) and "no farther" in told(4)
     assert "2.0 times as far" in told(8, ends=8)
 
 

@@ -93,6 +93,19 @@ def test_without_valid_codes_a_tenth_of_train_is_held_out():
     assert np.array_equal(kept, train) and len(held) == 7
 
 
+def test_what_is_told_of_valid_is_of_valid(rng):
+    train, valid = rng.normal(size=(300, 2)), rng.normal(size=(300, 2)) + 1
+    found = densities.fitted(named("deterministic"), train, valid, 0, 0)
+    from_train = densities.fitted(named("deterministic"), train, train, 0, 0)
+    for name in found:
+        assert found[name].facts["valid_nats"] < from_train[name].facts["valid_nats"] - 0.5
+    bits = [(rng.random((300, 4)) < share).astype(np.float32) for share in (0.1, 0.5)]
+    found = densities.fitted(named("hashing"), *bits, 0, 0)
+    from_train = densities.fitted(named("hashing"), bits[0], bits[0], 0, 0)
+    for name in found:
+        assert found[name].facts["valid_nats"] < from_train[name].facts["valid_nats"] - 0.5
+
+
 def test_constant_codes_have_no_density():
     with pytest.raises(command.DoesNotApply, match="the same"):
         densities.fitted(named("deterministic"), np.ones((9, 2)), np.ones((3, 2)), 0, 0)

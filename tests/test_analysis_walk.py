@@ -102,7 +102,7 @@ def test_units_are_ordered_by_range_and_column_norm(execute, workdir):
     assert numbers["carrying_90_percent"] == dimensions.carrying(expected)
     assert numbers["base"] == "the mean training code" and numbers["base_test_index"] is None
     assert numbers["shown"][0]["base"] == pytest.approx(codes[:, numbers["shown"][0]["unit"]].mean(), rel=1e-4)
-    assert f"{numbers['carrying_90_percent']} of 16 carry 90 %" in out and "One unit changes nothing" in out
+    assert f"{numbers['carrying_90_percent']} of 16 carry 90 %" in out and "One changes nothing" in out
     assert (workdir / "analysis/walk.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -195,8 +195,6 @@ def test_summary_follows_the_numbers():
     numbers = {"base": "b", "dimensions": 20, "maps": None, "total_change": 10.0, "told": False, "by_rule": True}
     numbers |= {"carrying_90_percent": 3, "without_change": [1, 2], "never_moving": [2], "shown": [row]}
     told = "\n".join(walk.summarise(numbers, "image"))
-    assert (
-        "concentrated in few" in told and "2 units change nothing to speak of, 1 of them" in told and "50.0 %" in told
-    )
+    assert "concentrated in few" in told and "2 change nothing to speak of, 1 of them" in told and "50.0 %" in told
     told = "\n".join(walk.summarise({**numbers, "carrying_90_percent": 17, "without_change": []}, "image"))
     assert "spread over most" in told and "Every one changes something." in told

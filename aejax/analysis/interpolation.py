@@ -90,15 +90,15 @@ def _verdicts(mean: Mapping[str, Mapping[str, float]], ends: Mapping[str, float]
         away = "stays by the data" if left <= 0.1 else "leaves the data"
         than = "less than" if left < blended - 0.05 else "more than" if left > blended + 0.05 else "about as much as"
         lines.append(
-            f"The {name} path {away}, {than} the blend: its middles are {_farther(left)} from train than its ends, "
-            f"those of the blends {_farther(blended)} than the inputs."
+            f"The {name} path {away}, {than} the blend: train is {_farther(left)} from its middles than from its ends, "
+            f"and {_farther(blended)} from the blends than from the inputs."
         )
     return lines
 
 
 def _farther(share: float) -> str:
     percent = round(100 * share)
-    return f"{percent} % farther" if percent > 0 else f"{-percent} % nearer" if percent else "no farther"
+    return f"{percent} % farther" if percent > 0 else f"{-percent} % less far" if percent else "no farther"
 
 
 def measure(path: np.ndarray, to_train: np.ndarray, codes: np.ndarray | None = None) -> dict[str, np.ndarray]:
@@ -211,7 +211,7 @@ def told(vocabulary: Sequence[str], chosen: np.ndarray, middles: np.ndarray, inp
     """For the first pairs of texts, the words of largest value in the middle and at both ends."""
     found = []
     for pair, middle, ends in list(zip(chosen, middles, inputs, strict=True))[:TEXTS]:
-        first, second, between = (words.largest(x.ravel(), vocabulary) for x in (*ends, middle))
+        first, second, between = (words.largest(x.ravel(), vocabulary, 5) for x in (*ends, middle))
         found.append({"test_indices": pair, "first": first, "middle": between, "second": second})
     return found
 

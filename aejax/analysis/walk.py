@@ -82,15 +82,16 @@ def summarise(numbers: dict, noun: str) -> list[str]:
         f" {'carries most' if numbers['by_rule'] else 'carries'}, {best['percent']:.1f} %, "
         f"between {best['low']:.3g} and {best['high']:.3g}."
     )
-    if idle:
-        why = f", {still:,} of them with one value in all of train" if still else ""
-        one = f"One {things[:-1]} changes" if idle == 1 else f"{idle:,} {things} change"
-        lines.append(f"{one} nothing to speak of{why}.")
+    if idle == 1:
+        lines.append(f"One changes nothing to speak of{', having one value in all of train' if still else ''}.")
+    elif idle:
+        why = f", {still:,} of them having one value in all of train" if still else ""
+        lines.append(f"{idle:,} change nothing to speak of{why}.")
     else:
         lines.append("Every one changes something.")
     for row in numbers["shown"][:TEXTS] if numbers["told"] else ():
-        lines.append(f"{_capital(row['name'])} adds {words.told(row['words_up'])};")
-        lines.append(f"  and takes away {words.told(row['words_down'])}.")
+        lost = f"; takes away {words.told(row['words_down'])}" if row["words_down"] else ""
+        lines.append(f"{_capital(row['name'])} adds {words.told(row['words_up'])}{lost}.")
     return lines
 
 
@@ -157,7 +158,7 @@ def describe(
     }
     if vocabulary:
         grown = (path[-1] - path[0]).ravel()
-        row |= {"words_up": words.largest(grown, vocabulary), "words_down": words.largest(-grown, vocabulary)}
+        row |= {"words_up": words.largest(grown, vocabulary, 5), "words_down": words.largest(-grown, vocabulary, 5)}
     return row
 
 
