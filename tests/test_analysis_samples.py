@@ -291,7 +291,7 @@ def test_other_examples_are_shown(execute, workdir, shape):
     run.words = tuple(f"word{i}" for i in range(16)) if shape == (1, 1, 16) else ()
     status, out, _, numbers = execute("samples", "--images=3", run=run)
     assert status == 0 and "nearest_classes_percent" not in numbers["densities"]["gaussian"]
-    assert numbers["densities"]["mixture"]["chosen_on"] == "a tenth of train"
+    assert numbers["chosen_on"] == "a tenth of train"
     assert ("Drawn: word" in out) == bool(run.words)
 
 
