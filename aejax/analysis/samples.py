@@ -148,9 +148,9 @@ def analyse(workdir: Path, flags) -> command.Findings:
 
 
 def _title(run: Any, dataset: Any, images: int, noun: str) -> str:
-    title = f"{command.heading(run)}: {images} {noun}s from each density over the codes, the first drawn\n"
-    title += f"over the nearest of {len(dataset.train.images):,} training {noun}s; "
-    title += f"scores against reconstructed test {noun}s"
+    title = f"{command.heading(run)}: {images} {noun}s from each density over the codes\n"
+    title += f"over the nearest of {len(dataset.train.images):,} training {noun}s\n"
+    title += f"precision and recall: against reconstructed test {noun}s"
     return title + (f"\n{arranged}" if (arranged := views.layout(dataset.shape)) else "")
 
 
