@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from ml_collections import FrozenConfigDict
 
-from aejax.analysis import interpolation, latents, neighbours, pairs, paths, quantised, strips
+from aejax.analysis import endpoints, interpolation, known_codes, nearest_images, paths, quantised, strips
 from aejax.errors import UserError
 from tests import test_analysis_commands as commands
 from tests.test_analysis_commands import HandMadeRun, config
@@ -78,28 +78,28 @@ def test_smoothness_by_hand():
 
 def test_pairs_are_of_different_classes_spread_over_them():
     labels = np.repeat(np.arange(10), 5)
-    chosen = pairs.of_classes(labels, 8)
+    chosen = endpoints.of_classes(labels, 8)
     kinds = labels[chosen]
     assert chosen.shape == (8, 2) and np.all(kinds[:, 0] != kinds[:, 1])
     assert len(np.unique(chosen)) == 16  # no image twice
     assert len({tuple(kind) for kind in kinds}) == 8 and len(np.unique(kinds)) >= 8
     assert kinds[0].tolist() == [0, 1] and kinds[-1].tolist() == [8, 9]
     assert chosen[0].tolist() == [0, 5]  # the first of each
-    few = pairs.of_classes(np.array([1, 0, 1, 0]), 3)
+    few = endpoints.of_classes(np.array([1, 0, 1, 0]), 3)
     assert few.tolist() == [[1, 0], [3, 2], [1, 0]]
 
 
 def test_pairs_without_labels_are_evenly_spaced():
-    assert pairs.evenly(8, 2).tolist() == [[0, 5], [2, 7]]
-    assert pairs.evenly(5, 9).tolist() == [[0, 3], [1, 4]]
-    assert pairs.evenly(2, 1).tolist() == [[0, 1]]
+    assert endpoints.evenly(8, 2).tolist() == [[0, 5], [2, 7]]
+    assert endpoints.evenly(5, 9).tolist() == [[0, 3], [1, 4]]
+    assert endpoints.evenly(2, 1).tolist() == [[0, 1]]
 
 
 def test_pairs_given():
-    assert pairs.parse(["3:17", "5:9"], 18).tolist() == [[3, 17], [5, 9]]
+    assert endpoints.parse(["3:17", "5:9"], 18).tolist() == [[3, 17], [5, 9]]
     for wrong in (["3"], ["3:18"], ["3:-1"], ["a:b"], ["1:2:3"], ["3:"]):
         with pytest.raises(UserError, match="--images=.*3:17,5:9"):
-            pairs.parse(wrong, 18)
+            endpoints.parse(wrong, 18)
 
 
 # --- nearest training images ---------------------------------------------------------------------
@@ -112,8 +112,8 @@ def test_nearest_image_is_exact_over_blocks(workdir, rng, monkeypatch):
     queries[3] = images[41] / np.float32(255)
     brute = np.linalg.norm(queries.reshape(25, 1, -1) - (images / 255.0).reshape(1, 60, -1), axis=2)
     for block in (2**24, 16 * 7):
-        monkeypatch.setattr(neighbours, "BLOCK", block)
-        rows, away = neighbours.nearest_images(run, images, queries)
+        monkeypatch.setattr(nearest_images, "BLOCK", block)
+        rows, away = nearest_images.nearest_images(run, images, queries)
         assert np.array_equal(rows, brute.argmin(axis=1))
         np.testing.assert_allclose(away, brute.min(axis=1), atol=1e-6)
     assert rows[3] == 41 and away[3] < 1e-7
@@ -132,11 +132,11 @@ def test_winners_compete_in_whole_batches_of_random_order(workdir, monkeypatch):
     run = CodedRun(workdir, "lifetime")
     images, seen = run.splits["train"].images, []
     run.sample_codes = lambda x: seen.append(x) or run.encode(x)
-    monkeypatch.setattr(latents, "ROWS", 50)
-    assert np.array_equal(latents.known(run, images), run.encode(images))  # each image has its own code again
+    monkeypatch.setattr(known_codes, "ROWS", 50)
+    assert np.array_equal(known_codes.known(run, images), run.encode(images))  # each image has its own code again
     assert len(seen[0]) == 100 and not np.array_equal(seen[0][:60], images)
     assert np.array_equal(seen[0][60:], seen[0][:40])
-    assert latents.known(run, images[:0]).shape == (0, 16)
+    assert known_codes.known(run, images[:0]).shape == (0, 16)
 
 
 # --- figure and command --------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from ml_collections import FrozenConfigDict
 
-from aejax.analysis import categories, command, densities, draws, latents, neighbours, realism, samples
+from aejax.analysis import categories, command, densities, draws, known_codes, nearest_images, realism, samples
 from tests import test_analysis_commands as commands
 from tests.test_analysis_interpolation import CodedRun
 
@@ -112,7 +112,7 @@ def test_constant_codes_have_no_density():
 
 
 def test_values_outside_of_the_range_are_counted_and_clipped():
-    codes, percent = latents.clipped(np.array([[-1.0, 0.5, 2, -1e-9]]), (0.0, 1.0))
+    codes, percent = known_codes.clipped(np.array([[-1.0, 0.5, 2, -1e-9]]), (0.0, 1.0))
     assert codes.tolist() == [[0, 0.5, 1, 0]] and percent == 50
 
 
@@ -159,35 +159,35 @@ def test_categories_have_as_many_values_as_there_are(rng):
 
 def test_precision_and_recall_of_known_sets(rng):
     x = rng.normal(size=(300, 5)).astype(np.float32)
-    assert neighbours.precision_and_recall(x, x) == (1, 1)
-    assert neighbours.precision_and_recall(x, x + 100) == (0, 0)
+    assert nearest_images.precision_and_recall(x, x) == (1, 1)
+    assert nearest_images.precision_and_recall(x, x + 100) == (0, 0)
     near, far = rng.normal(size=(200, 2)), rng.normal(size=(200, 2)) + 50
     both = np.concatenate([near, far])
-    precision, recall = neighbours.precision_and_recall(both, rng.normal(size=(200, 2)))
+    precision, recall = nearest_images.precision_and_recall(both, rng.normal(size=(200, 2)))
     assert precision > 0.9 and 0.4 < recall <= 0.5  # one of two modes: all right, half is missing
-    precision, recall = neighbours.precision_and_recall(near, np.concatenate([rng.normal(size=(200, 2)), far]))
+    precision, recall = nearest_images.precision_and_recall(near, np.concatenate([rng.normal(size=(200, 2)), far]))
     assert 0.4 < precision <= 0.5 and recall > 0.9
 
 
 def test_balls_reach_to_the_kth_other_neighbour():
     line = np.array([[0.0], [1], [3], [7]])
-    assert neighbours.radii(line, 1).tolist() == [1, 1, 2, 4]
-    assert neighbours.radii(line, 2).tolist() == [3, 2, 3, 6]
-    assert neighbours.radii(line, 9).tolist() == [7, 6, 4, 7]
-    assert neighbours.covered(np.array([[-1.0], [-1.1], [11.0]]), line, np.array([1.0, 1, 2, 4]), block=2) == 2 / 3
+    assert nearest_images.radii(line, 1).tolist() == [1, 1, 2, 4]
+    assert nearest_images.radii(line, 2).tolist() == [3, 2, 3, 6]
+    assert nearest_images.radii(line, 9).tolist() == [7, 6, 4, 7]
+    assert nearest_images.covered(np.array([[-1.0], [-1.1], [11.0]]), line, np.array([1.0, 1, 2, 4]), block=2) == 2 / 3
 
 
 def test_copies_are_told_from_what_is_new(rng):
     train, test = rng.normal(size=(2, 200, 10)).astype(np.float32)
     again = test + 0.1 * rng.normal(size=(200, 10)).astype(np.float32)
-    away = {name: neighbours.nearest(x, train)[1] for name, x in (("test", test), ("reconstructions", again))}
+    away = {name: nearest_images.nearest(x, train)[1] for name, x in (("test", test), ("reconstructions", again))}
     fresh = {"test": test, "reconstructions": again}
-    rows, distances = neighbours.nearest(train, train)
+    rows, distances = nearest_images.nearest(train, train)
     assert np.array_equal(rows, np.arange(200))
     copied = realism.compare(train, distances, fresh, away)
     assert copied["copies"] and copied["over_test"] < 1e-6 and copied["closer_than_1_percent_of_test_percent"] == 100
     drawn = rng.normal(size=(200, 10)).astype(np.float32)
-    new = realism.compare(drawn, neighbours.nearest(drawn, train)[1], fresh, away)
+    new = realism.compare(drawn, nearest_images.nearest(drawn, train)[1], fresh, away)
     assert not new["copies"] and new["over_test"] == pytest.approx(1, abs=0.1)
     assert new["closer_than_1_percent_of_test_percent"] < 5
     assert new["against_test"]["precision_percent"] > 80
@@ -284,9 +284,9 @@ def test_bits_are_drawn_from_their_means(workdir):
     run = CodedRun(workdir, "straight_through")
     images = run.splits["train"].images
     run.encode = lambda x: np.full((len(x), 16), 0.25, np.float32)
-    bits = latents.known(run, images, posterior=True)
+    bits = known_codes.known(run, images, posterior=True)
     assert set(np.unique(bits)) == {0, 1} and bits.mean() == pytest.approx(0.25, abs=0.05)
-    assert np.all(latents.known(run, images) == 0.25)
+    assert np.all(known_codes.known(run, images) == 0.25)
 
 
 def test_command_draws_from_the_decoder(execute, workdir):
@@ -316,11 +316,11 @@ def test_a_multinomial_draws_texts_of_the_mean_length(execute, workdir, monkeypa
     run.config = FrozenConfigDict({**run.config.to_dict(), "loss": {"likelihood": "multinomial"}})
     decode = run.decode
     run.decode = lambda z: decode(z) / np.maximum(decode(z).sum(axis=(1, 2, 3), keepdims=True), 1e-6)
-    found = latents.decoded(run, run.encode(run.splits["test"].images), 7.0)
+    found = known_codes.decoded(run, run.encode(run.splits["test"].images), 7.0)
     np.testing.assert_allclose(found.sum(axis=(1, 2, 3)), 7, rtol=1e-5)
     totals = np.arange(30.0)
     np.testing.assert_allclose(
-        latents.decoded(run, run.encode(run.splits["test"].images), totals).sum((1, 2, 3)), totals, rtol=1e-5
+        known_codes.decoded(run, run.encode(run.splits["test"].images), totals).sum((1, 2, 3)), totals, rtol=1e-5
     )
     assert execute("samples", "--components=1", run=run)[0] == 0
 

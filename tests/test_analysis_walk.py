@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from aejax.analysis import dimensions, latents, walk
+from aejax.analysis import dimensions, known_codes, walk
 from tests import test_analysis_commands as commands
 from tests.test_analysis_interpolation import CodedRun
 
@@ -73,7 +73,7 @@ def test_codes_of_a_walk_move_one_number():
      ("variational", "relu", (-np.inf, np.inf)), ("top_k", "linear", (0, np.inf))],
 )  # fmt: skip
 def test_ranges_of_codes(code, activation, expected):
-    assert latents.bounds({"code": {"name": code, "activation": activation}}) == pytest.approx(expected)
+    assert known_codes.bounds({"code": {"name": code, "activation": activation}}) == pytest.approx(expected)
 
 
 # --- command -------------------------------------------------------------------------------------
@@ -108,7 +108,7 @@ def test_units_are_ordered_by_range_and_column_norm(execute, workdir):
 
 def test_blocks_do_not_change_the_changes(execute, workdir, monkeypatch):
     whole = execute("walk", run=LinearRun(workdir))[3]["change"]
-    monkeypatch.setattr(latents, "BLOCK", 16 * 3 * 5)
+    monkeypatch.setattr(known_codes, "BLOCK", 16 * 3 * 5)
     assert execute("walk", run=LinearRun(workdir))[3]["change"] == whole
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
 
-from aejax.analysis import categories, command, latents, progress, quantised
+from aejax.analysis import categories, command, known_codes, progress, quantised
 
 GRID = (2, 5, 10, 20, 40)  # components that are tried
 LARGEST = 200  # units that vary, beyond which Gaussians are fitted to principal components
@@ -127,7 +127,7 @@ def parted(train: np.ndarray, valid: np.ndarray, seed: int) -> tuple[np.ndarray,
 def of_reals(run: Any, train: np.ndarray, valid: np.ndarray, components: int, seed: int) -> dict[str, Density]:
     """A Gaussian and a mixture of Gaussians fitted to codes [n, d], and N(0, I) where training drew the codes to it."""
     found = {}
-    if latents.has_prior(run.config):
+    if known_codes.has_prior(run.config):
         d = train.shape[1]
         found["prior"] = Density("the prior N(0, I)", lambda n, rng: rng.standard_normal((n, d)))
     train, valid = parted(train, valid, seed)
@@ -203,7 +203,7 @@ def _categorical(
     }
 
 
-KINDS = {**dict.fromkeys(latents.BITS, of_bits), "vector_quantised": of_entries}  # the codes of others are real
+KINDS = {**dict.fromkeys(known_codes.BITS, of_bits), "vector_quantised": of_entries}  # the codes of others are real
 
 
 def fitted(run: Any, train: np.ndarray, valid: np.ndarray, components: int, seed: int) -> dict[str, Density]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from aejax.analysis import latents, progress
+from aejax.analysis import known_codes, progress
 from aejax.errors import UserError
 
 PERCENTILES = (1, 99)
@@ -103,24 +103,24 @@ def choose_base(run: Any, train: np.ndarray, test: Any, image: int, noun: str) -
     a vector that is hardly ever exactly 0 and no bits. Other codes take the test image
     with the median number of active units.
     """
-    dense = np.mean(train == 0) <= DENSE and len(run.code_shape) == 1 and run.config.code.name not in latents.BITS
+    dense = np.mean(train == 0) <= DENSE and len(run.code_shape) == 1 and run.config.code.name not in known_codes.BITS
     if image < 0 and dense:
         return train.mean(axis=0), None, "the mean training code"
     if not image < len(test.images):
         n = len(test.images)
         raise UserError(f"--image={image}: accepted are indices of the {n} test images, or -1 for a base by rule")
-    codes = latents.known(run, test.images).reshape(len(test.images), -1)
+    codes = known_codes.known(run, test.images).reshape(len(test.images), -1)
     image = typical(codes) if image < 0 else image
     return codes[image], image, f"the code of test {noun} {image}"
 
 
 def build(run: Any, dataset: Any, image: int, noun: str) -> tuple[Walk, int | None, str]:
     """The walk over all dimensions of the run's code, with the test image of its base or None, and it in words."""
-    train = latents.flat_codes(run, dataset.train)
+    train = known_codes.flat_codes(run, dataset.train)
     base, index, told = choose_base(run, train, dataset.test, image, noun)
     active = base if index is None else np.asarray(run.encode(dataset.test.images[index : index + 1])).ravel()
     places, units, names = dimensions(active, run.code_shape)
-    if run.config.code.name in latents.BITS:
+    if run.config.code.name in known_codes.BITS:
         low, high = np.zeros(len(places)), np.ones(len(places))
     elif len(run.code_shape) == 1 or base.size <= FEW:
         low, high = ranges(train)
@@ -136,13 +136,13 @@ def changes(run: Any, walk: Walk, pixels: int, total: float) -> np.ndarray:
       run: as ``aejax.load`` gives it.
       walk: the dimensions.
       pixels: values of an example.
-      total: as ``latents.decoded`` takes it.
+      total: as ``known_codes.decoded`` takes it.
     """
-    block = max(1, latents.BLOCK // (3 * max(walk.base.size, pixels)))
+    block = max(1, known_codes.BLOCK // (3 * max(walk.base.size, pixels)))
     found = np.zeros(len(walk.places))
     for start in progress.over(range(0, len(found), block), "units"):
         part = np.arange(start, min(start + block, len(found)))
         codes = walk.codes(part, 3)
-        outputs = latents.decoded(run, codes.reshape(-1, walk.base.size), total)
+        outputs = known_codes.decoded(run, codes.reshape(-1, walk.base.size), total)
         found[part] = change(outputs.reshape(len(part), 3, -1))
     return found

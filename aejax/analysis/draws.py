@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from aejax.analysis import command, latents, selection, strips, views
+from aejax.analysis import command, known_codes, selection, strips, views
 
 # Without a density of one example: an error that is no likelihood, and one that draws a single word.
 MEANS_ONLY = ("multinomial", "squared_error")
@@ -42,10 +42,10 @@ def drawn(run: Any, test: Any, seed: int, noun: str) -> tuple[dict[str, float] |
     """
     if run.config.get("loss", {}).get("likelihood") in MEANS_ONLY:
         return None, {}
-    rows = latents.subset(test, MEASURED)
+    rows = known_codes.subset(test, MEASURED)
     raw = test.images[rows]
-    codes = latents.known(run, raw)
-    inputs, means = np.asarray(run.prepare(raw)), latents.decoded(run, codes)
+    codes = known_codes.known(run, raw)
+    inputs, means = np.asarray(run.prepare(raw)), known_codes.decoded(run, codes)
     shown = selection.evenly(len(rows), ROWS)
     all_drawn = run.draw(np.concatenate([codes, codes[shown].repeat(COLUMNS, axis=0)]), seed)
     numbers = noise(inputs, means, all_drawn[: len(rows)])

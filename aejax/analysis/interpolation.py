@@ -9,7 +9,7 @@ import numpy as np
 from absl import flags as absl_flags
 from matplotlib.figure import Figure
 
-from aejax.analysis import command, latents, neighbours, pairs, paths, strips, views, words
+from aejax.analysis import command, endpoints, known_codes, nearest_images, paths, strips, views, words
 from aejax.analysis.quantised import snapped
 
 PATHS = {"linear": paths.linear, "spherical": paths.spherical}
@@ -116,7 +116,7 @@ def measure(path: np.ndarray, to_train: np.ndarray, codes: np.ndarray | None = N
 
 
 def travel(run: Any, ends: np.ndarray, totals: np.ndarray, steps: int) -> tuple[dict, dict, dict]:
-    """The paths between codes ``ends`` [n, 2, d], decoded; ``totals`` [n, 2] as ``latents.decoded`` takes them.
+    """The paths between codes ``ends`` [n, 2, d], decoded; ``totals`` [n, 2] as ``known_codes.decoded`` takes them.
 
     Returns:
       By name of the path: examples [n, steps, h, w, c]; the middles [n, h, w, c]; the codes at 0, ½ and 1 [n, 3, d].
@@ -127,14 +127,14 @@ def travel(run: Any, ends: np.ndarray, totals: np.ndarray, steps: int) -> tuple[
     whole, middles, norms = {}, {}, {}
     for name, between in _paths(run).items():
         codes = snapped(run, between(ends[:, 0], ends[:, 1], t))
-        outputs = latents.decoded(run, codes.reshape(n * len(t), -1), sums, f"{name} path")
+        outputs = known_codes.decoded(run, codes.reshape(n * len(t), -1), sums, f"{name} path")
         outputs = outputs.reshape(n, len(t), *outputs.shape[1:])
         whole[name], middles[name], norms[name] = outputs[:, :-1], outputs[:, -1], codes[:, [0, -1, -2]]
     return whole, middles, norms
 
 
 def _paths(run: Any) -> dict[str, Callable]:
-    return PATHS if latents.has_prior(run.config) else {"linear": paths.linear}
+    return PATHS if known_codes.has_prior(run.config) else {"linear": paths.linear}
 
 
 def analyse(workdir: Path, flags) -> command.Findings:
@@ -142,19 +142,19 @@ def analyse(workdir: Path, flags) -> command.Findings:
     run = command.load_autoencoder(workdir, flags.best, "an interpolation")
     dataset = run.dataset()
     noun = command.noun(run, dataset)
-    test = latents.tested(dataset, run.config.data.name, least=2)
-    chosen, rule = pairs.choose(flags.images, flags.pairs, test)
-    ends = latents.known(run, test.images).reshape(len(test.images), -1)[chosen]
-    inputs = latents.comparable(run, test.images[chosen.ravel()]).reshape(*chosen.shape, *dataset.shape)
+    test = known_codes.tested(dataset, run.config.data.name, least=2)
+    chosen, rule = endpoints.choose(flags.images, flags.pairs, test)
+    ends = known_codes.known(run, test.images).reshape(len(test.images), -1)[chosen]
+    inputs = known_codes.comparable(run, test.images[chosen.ravel()]).reshape(*chosen.shape, *dataset.shape)
     whole, middles, codes = travel(run, ends, inputs.sum(axis=(2, 3, 4)), flags.steps)
     t = np.linspace(0, 1, flags.steps)
     flat = [inputs[:, i].reshape(len(chosen), -1) for i in (0, 1)]
     whole["blend"] = paths.linear(*flat, t).reshape(len(chosen), -1, *dataset.shape)
     middles["blend"] = inputs.mean(axis=1)
     queries = [*middles.values(), inputs[:, 0], inputs[:, 1], whole["linear"][:, 0], whole["linear"][:, -1]]
-    away = neighbours.nearest_images(run, dataset.train.images, np.concatenate(queries))[1].reshape(-1, len(chosen))
+    away = nearest_images.nearest_images(run, dataset.train.images, np.concatenate(queries))[1].reshape(-1, len(chosen))
     measured = {
-        name: measure(path, away[i], codes.get(name) if latents.has_prior(run.config) else None)
+        name: measure(path, away[i], codes.get(name) if known_codes.has_prior(run.config) else None)
         for i, (name, path) in enumerate(whole.items())
     }
     names = None if test.labels is None else command.class_names(dataset, test.labels)
@@ -227,7 +227,7 @@ def _title(run: Any, dataset: Any, numbers: dict, noun: str) -> str:
     title = f"{command.heading(run)}: {count} {'pair' if count == 1 else 'pairs'} of test {noun}s, {rule}\n"
     title += "between their codes, decoded; and the blend of the inputs\n"
     title += "right: the largest step, % of the squared change"
-    notes = [latents.how_encoded(run.config), views.layout(dataset.shape)]
+    notes = [known_codes.how_encoded(run.config), views.layout(dataset.shape)]
     if run.config.code.name == "vector_quantised":
         notes.append("each vector at its nearest entry of the codebook")
     notes = "; ".join(filter(None, notes))

@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from aejax.analysis import neighbours
+from aejax.analysis import nearest_images
 
 COPY = 0.5  # of the distance of new examples, below which what is drawn are copies
 
 
 def shares(real: np.ndarray, other: np.ndarray) -> dict[str, float]:
-    """``neighbours.precision_and_recall`` of other [m, ...] against real [n, ...] and their harmonic mean: percent."""
-    precision, recall = neighbours.precision_and_recall(real, other)
+    """``nearest_images.precision_and_recall`` of other [m, ...] for real [n, ...], and their harmonic mean: percent."""
+    precision, recall = nearest_images.precision_and_recall(real, other)
     total = precision + recall
     f = 2 * precision * recall / total if total > 0 else 0.0
     return {"precision_percent": 100 * precision, "recall_percent": 100 * recall, "f_percent": 100 * f}

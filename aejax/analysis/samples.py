@@ -9,7 +9,7 @@ import numpy as np
 from absl import flags as absl_flags
 from matplotlib.figure import Figure
 
-from aejax.analysis import command, densities, draws, figure, latents, realism, sampling, strips, views, words
+from aejax.analysis import command, densities, draws, figure, known_codes, realism, sampling, strips, views, words
 from aejax.errors import UserError
 
 TEXTS = 3  # told in words of each density
@@ -108,13 +108,13 @@ def analyse(workdir: Path, flags) -> command.Findings:
     """The samples of the run in ``workdir``."""
     run = command.load_autoencoder(workdir, flags.best, "a sample")
     dataset = run.dataset()
-    test, train = latents.tested(dataset, run.config.data.name, least=5), dataset.train
+    test, train = known_codes.tested(dataset, run.config.data.name, least=5), dataset.train
     noun = command.noun(run, dataset)
-    codes, valid = (latents.flat_codes(run, split, posterior=True) for split in (train, dataset.valid))
+    codes, valid = (known_codes.flat_codes(run, split, posterior=True) for split in (train, dataset.valid))
     if flags.components > len(codes) // 2:
         raise UserError(f"--components={flags.components}: accepted are 0 to {len(codes) // 2}, half of the codes")
     found = densities.fitted(run, codes, valid, flags.components, flags.seed)
-    total = float(latents.comparable(run, train.images[: sampling.SCORED]).sum(axis=(1, 2, 3)).mean())
+    total = float(known_codes.comparable(run, train.images[: sampling.SCORED]).sum(axis=(1, 2, 3)).mean())
     sets = sampling.Sets.of(run, dataset, total)
     drawn, references = sampling.draw_all(run, train, sets, found, max(len(sets.test), flags.images), total, flags.seed)
     names = [] if train.labels is None else command.class_names(dataset, train.labels)
@@ -156,7 +156,7 @@ def _title(run: Any, dataset: Any, images: int, noun: str) -> str:
 
 def pictured(run: Any, drawn: np.ndarray, raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Examples drawn and the raw training images nearest to them, [n, h, w, c] each, as pictures [n, H, W, 3]."""
-    nearest = np.asarray(run.picture(latents.comparable(run, raw), like=raw))
+    nearest = np.asarray(run.picture(known_codes.comparable(run, raw), like=raw))
     return views.viewable(np.asarray(run.picture(drawn, like=raw)), nearest), views.viewable(nearest)
 
 

@@ -10,7 +10,7 @@ from absl import flags as absl_flags
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from aejax.analysis import command, dimensions, figure, latents, selection, strips, views, words
+from aejax.analysis import command, dimensions, figure, known_codes, selection, strips, views, words
 from aejax.errors import UserError
 
 NOTHING = 1e-6  # of the largest change: a thousandth of it in grey levels
@@ -108,22 +108,22 @@ def analyse(workdir: Path, flags) -> command.Findings:
             "aejax.analysis.samples draws entries"
         )
     dataset = run.dataset()
-    latents.tested(dataset, run.config.data.name)
+    known_codes.tested(dataset, run.config.data.name)
     noun = command.noun(run, dataset)
     walk, image, told = dimensions.build(run, dataset, flags.image, noun)
-    train = latents.comparable(run, dataset.train.images[:LIKE])
+    train = known_codes.comparable(run, dataset.train.images[:LIKE])
     total = float(train.sum(axis=(1, 2, 3)).mean())
     found = dimensions.changes(run, walk, int(np.prod(dataset.shape)), total)
     shown = choose(flags.dimensions, flags.rows, walk, found)
     codes = walk.codes(shown, flags.steps)
-    outputs = latents.decoded(run, codes.reshape(-1, walk.base.size), total, "rows")
+    outputs = known_codes.decoded(run, codes.reshape(-1, walk.base.size), total, "rows")
     outputs = outputs.reshape(len(shown), flags.steps, *dataset.shape)
     numbers = {
         **command.about(run),
         "base": told,
         "base_test_index": image,
         "maps": list(run.code_shape) if len(run.code_shape) == 3 else None,
-        "range": "0 to 1" if run.config.code.name in latents.BITS else dimensions.RANGE,
+        "range": "0 to 1" if run.config.code.name in known_codes.BITS else dimensions.RANGE,
         "dimensions": len(found),
         "total_change": found.sum(),
         "carrying_90_percent": dimensions.carrying(found),
@@ -191,7 +191,7 @@ def _title(run: Any, dataset: Any, numbers: dict) -> str:
     most = " that change most" if shown < count and numbers["by_rule"] else ""
     title = f"{command.heading(run)}: {which} {'dimensions' if numbers['maps'] else 'units'}{most}, each over its range"
     title += f"\nfrom {numbers['base']} (orange: nearest to it); right: % of the change"
-    notes = "; ".join(filter(None, (latents.how_encoded(run.config), views.layout(dataset.shape))))
+    notes = "; ".join(filter(None, (known_codes.how_encoded(run.config), views.layout(dataset.shape))))
     return title + (f"\n{notes}" if notes else "")
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-from aejax.analysis import latents, progress
+from aejax.analysis import known_codes, progress
 
 BLOCK = 2**24  # values of training images that are held at a time
 
@@ -23,7 +23,7 @@ def nearest(queries: np.ndarray, base: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def nearest_images(run: Any, images: np.ndarray, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """``nearest`` for queries [n, h, w, c] at the scale of ``latents.comparable`` among raw images, in blocks of these.
+    """``nearest`` for queries [n, h, w, c], scaled as ``known_codes.comparable``, among raw images, in blocks.
 
     Returns:
       The indices into ``images`` [n], and the distances [n].
@@ -32,7 +32,7 @@ def nearest_images(run: Any, images: np.ndarray, queries: np.ndarray) -> tuple[n
     block = max(1, BLOCK // queries.shape[1])
     rows, distances = np.zeros(len(queries), int), np.full(len(queries), np.inf)
     for start in progress.over(range(0, len(images), block), "nearest images"):
-        found, away = nearest(queries, flat(latents.comparable(run, images[start : start + block])))
+        found, away = nearest(queries, flat(known_codes.comparable(run, images[start : start + block])))
         closer = away < distances
         rows[closer], distances[closer] = start + found[closer], away[closer]
     return rows, distances
