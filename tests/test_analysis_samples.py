@@ -227,6 +227,22 @@ def test_command(execute, workdir):
     assert (workdir / "analysis/samples.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_distances_and_classes_belong_to_what_they_are_named_for(execute, workdir):
+    run = CodedRun(workdir)
+    numbers = execute("samples", "--images=30", "--components=1", run=run)[3]
+    train, test = (run.splits[name].images.reshape(-1, 16) / 255.0 for name in ("train", "test"))
+    again = test * (np.arange(16) < 15)  # without the unit that never fires
+    for name, x in (("test", test), ("reconstructions", again)):
+        away = np.linalg.norm(train[None] - x[:, None], axis=2).min(axis=1)
+        assert numbers["distance_to_train"][name] == pytest.approx(away.mean(), rel=1e-4)
+        over = numbers["densities"]["gaussian"]["to_train"] / away.mean()
+        assert numbers["densities"]["gaussian"][f"over_{name}"] == pytest.approx(over, rel=1e-4)
+    for scores in numbers["densities"].values():
+        classes = run.splits["train"].labels[scores["nearest_train_indices"]]
+        expected = 100 * np.bincount(classes, minlength=3) / 30
+        assert list(scores["nearest_classes_percent"].values()) == pytest.approx(expected.tolist(), rel=1e-4)
+
+
 def test_a_decoder_that_knows_the_training_images_copies(execute, workdir):
     run = CodedRun(workdir)
     train = run.splits["train"].images.reshape(60, 16).astype(np.float32) / 255
@@ -291,7 +307,7 @@ def test_other_examples_are_shown(execute, workdir, shape):
     run.words = tuple(f"word{i}" for i in range(16)) if shape == (1, 1, 16) else ()
     status, out, _, numbers = execute("samples", "--images=3", run=run)
     assert status == 0 and "nearest_classes_percent" not in numbers["densities"]["gaussian"]
-    assert numbers["densities"]["mixture"]["chosen_on"] == "a tenth of train"
+    assert numbers["chosen_on"] == "a tenth of train"
     assert ("Drawn: word" in out) == bool(run.words)
 
 

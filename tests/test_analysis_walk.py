@@ -180,8 +180,8 @@ def test_other_examples_are_shown(execute, workdir, shape):
     run.words = tuple(f"word{i}" for i in range(16)) if shape == (1, 1, 16) else ()
     status, out, _, numbers = execute("walk", "--rows=3", "--steps=4", run=run)
     assert status == 0 and len(numbers["shown"]) == 3
-    best = numbers["shown"][0]["unit"]
-    assert not run.words or f"Unit {best} adds word{best} " in out
+    for row in numbers["shown"] if run.words else ():
+        assert row["words_up"][0][0] == f"word{row['unit']}" and f"Unit {row['unit']} adds word{row['unit']} " in out
 
 
 @pytest.mark.parametrize("argument", ("--image=30", "--rows=0", "--steps=1", "--image=-2"))

@@ -9,10 +9,9 @@ import numpy as np
 from absl import flags as absl_flags
 from matplotlib.figure import Figure
 
-from aejax.analysis import command, densities, draws, figure, known_codes, nearest_images, realism, strips, views, words
+from aejax.analysis import command, densities, draws, figure, known_codes, realism, sampling, strips, views, words
 from aejax.errors import UserError
 
-SCORED = 1000  # examples of each kind that are compared
 TEXTS = 3  # told in words of each density
 
 
@@ -83,17 +82,17 @@ def summarise(numbers: dict, noun: str) -> list[str]:
         else f"None copies the training {noun}s: all are at least {realism.COPY:g} times as far from them as new ones."
     )
     if "components" in (mixture := found.get("mixture", {})):
-        lines.append(_components(mixture, numbers["components_given"]))
+        lines.append(_components(mixture, "" if numbers["components_given"] else numbers["chosen_on"]))
     if (noise := numbers["draws"]) is not None:
         lines.append(draws.told(noise, noun))
     return lines
 
 
-def _components(mixture: Mapping, given: bool) -> str:
-    chosen = "given" if given else f"chosen by the log-density of {mixture['chosen_on']}"
+def _components(mixture: Mapping, chosen_on: str) -> str:
+    chosen = f"chosen by the log-density of {chosen_on}" if chosen_on else "given"
     kept = mixture.get("variance_percent", 100.0)
     part = "" if kept > 99.9 else f", on {mixture['dimensions']} principal components with {kept:.0f} % of the variance"
-    beyond = "; more may be better" if mixture["components"] == densities.GRID[-1] and not given else ""
+    beyond = "; more may be better" if mixture["components"] == densities.GRID[-1] and chosen_on else ""
     return f"The mixture has {mixture['components']} components ({chosen}{part}){beyond}."
 
 
@@ -103,31 +102,6 @@ def _both(shares: Mapping) -> str:
 
 def _capital(text: str) -> str:
     return text[0].upper() + text[1:]
-
-
-def gather(run: Any, dataset: Any, test: Any, total: float) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Test examples [n, h, w, c], and as many of the kinds that densities are compared with.
-
-    Args:
-      run: as ``aejax.load`` gives it.
-      dataset: its data.
-      test: the test split.
-      total: as ``known_codes.decoded`` takes it.
-
-    Returns:
-      The first, at the scale of the decoder, and by name: ``train``, ``reconstructions`` of them, ``tested``: those of
-      the first.
-    """
-    mine = known_codes.subset(test, min(SCORED, len(dataset.train.images)))
-    theirs = known_codes.subset(dataset.train, len(mine))
-    raw, given = test.images[mine], dataset.train.images[theirs]
-    again = [known_codes.known(run, x, posterior=True) for x in (given, raw)]
-    train, tested = (known_codes.decoded(run, z.reshape(len(z), -1), total) for z in again)
-    return known_codes.comparable(run, raw), {
-        "train": known_codes.comparable(run, given),
-        "reconstructions": train,
-        "tested": tested,
-    }
 
 
 def analyse(workdir: Path, flags) -> command.Findings:
@@ -140,64 +114,44 @@ def analyse(workdir: Path, flags) -> command.Findings:
     if flags.components > len(codes) // 2:
         raise UserError(f"--components={flags.components}: accepted are 0 to {len(codes) // 2}, half of the codes")
     found = densities.fitted(run, codes, valid, flags.components, flags.seed)
-    total = float(known_codes.comparable(run, train.images[:SCORED]).sum(axis=(1, 2, 3)).mean())
-    real, kinds = gather(run, dataset, test, total)
-    count = max(len(real), flags.images)
-    outside, drawn = {}, {}
-    for i, (name, density) in enumerate(found.items()):
-        z, outside[name] = known_codes.clipped(
-            density.draw(count, np.random.default_rng([flags.seed, i])), known_codes.bounds(run.config)
-        )
-        drawn[name] = known_codes.decoded(run, z, total, name)
-    queries = [real, kinds["tested"], *drawn.values()]
-    rows, away = nearest_images.nearest_images(run, train.images, np.concatenate(queries))
-    starts = np.cumsum([len(x) for x in queries])[:-1]
-    rows, away = (dict(zip(("test", "tested", *found), np.split(x, starts), strict=True)) for x in (rows, away))
-    references = {"test": away["test"], "reconstructions": away["tested"]}
+    total = float(known_codes.comparable(run, train.images[: sampling.SCORED]).sum(axis=(1, 2, 3)).mean())
+    sets = sampling.Sets.of(run, dataset, total)
+    drawn, references = sampling.draw_all(run, train, sets, found, max(len(sets.test), flags.images), total, flags.seed)
+    names = [] if train.labels is None else command.class_names(dataset, train.labels)
+    noise, more = draws.drawn(run, test, flags.seed, noun)
     numbers = {
         **command.about(run),
         "seed": flags.seed,
-        "compared": len(real),
+        "compared": len(sets.test),
         "train_examples": len(train.images),
-        "noise_percent": 100 * np.sqrt(0.5 / len(real)),  # two standard errors of a share near a half
+        "noise_percent": 100 / np.sqrt(len(sets.test)),  # two standard errors of a share near a half
         "components_given": bool(flags.components),
-        "distance_to_train": {name: distances.mean() for name, distances in references.items()},
-        "references": {
-            "images_against_test": realism.shares(real, kinds["train"]),
-            "against_test": realism.shares(real, kinds["reconstructions"]),
-            "against_reconstructions": realism.shares(kinds["tested"], kinds["reconstructions"]),
+        "chosen_on": "valid" if len(valid) else "a tenth of train",
+        "distance_to_train": {name: away.mean() for name, away in references.items()},
+        "references": sets.scores(),
+        "densities": {
+            name: sampling.score(d, sets, references, train, names, flags.images) for name, d in drawn.items()
         },
-        "densities": {},
+        "draws": noise,
     }
-    chosen_on = {"chosen_on": "valid" if len(valid) else "a tenth of train"}
-    n, fresh = len(real), {"test": real, "reconstructions": kinds["tested"]}
-    for name, density in found.items():
-        scores = realism.compare(drawn[name][:n], away[name][:n], fresh, references)
-        facts = {**density.facts, **(chosen_on if "components" in density.facts else {})}
-        numbers["densities"][name] = {"title": density.title, **facts, "outside_percent": outside[name], **scores}
-        if train.labels is not None:
-            names = command.class_names(dataset, train.labels)
-            tally, shift = realism.tallied(np.asarray(train.labels), rows[name], names)
-            numbers["densities"][name] |= {"nearest_classes_percent": tally, "class_shift_percent": shift}
-        numbers["densities"][name]["nearest_train_indices"] = rows[name][: flags.images]
     if run.words:
-        vectors = {name: x[:TEXTS].reshape(min(TEXTS, count), -1) for name, x in drawn.items()}
-        numbers["texts"] = {name: [words.largest(x, run.words) for x in found] for name, found in vectors.items()}
-    noise, more = draws.drawn(run, test, flags.seed, noun)
-    numbers["draws"] = noise
-    panels = [
-        (
-            f"{s['title']}: {_both(s['against_reconstructions'])}",
-            *pictured(run, drawn[name][: flags.images], train.images[rows[name][: flags.images]]),
-        )
-        for name, s in numbers["densities"].items()
-    ]
-    title = f"{command.heading(run)}: {flags.images} {noun}s from each density over the codes, the first drawn\n"
-    title += f"over the nearest of {len(train.images):,} training {noun}s; scores against reconstructed test {noun}s"
-    title += f"\n{arranged}" if (arranged := views.layout(dataset.shape)) else ""
+        numbers["texts"] = {
+            name: [words.largest(x.ravel(), run.words) for x in d.examples[:TEXTS]] for name, d in drawn.items()
+        }
+    panels = []
+    for name, d in drawn.items():
+        caption = f"{d.density.title}: {_both(numbers['densities'][name]['against_reconstructions'])}"
+        panels.append((caption, *pictured(run, d.examples[: flags.images], train.images[d.rows[: flags.images]])))
     h, w = panels[0][1].shape[1:3]
-    picture = draw(panels, title, max(4, min(10, round(10 * h / w), flags.images)))
+    picture = draw(panels, _title(run, dataset, flags.images, noun), max(4, min(10, round(10 * h / w), flags.images)))
     return command.Findings(picture, numbers, summarise(numbers, noun), more)
+
+
+def _title(run: Any, dataset: Any, images: int, noun: str) -> str:
+    title = f"{command.heading(run)}: {images} {noun}s from each density over the codes\n"
+    title += f"over the nearest of {len(dataset.train.images):,} training {noun}s\n"
+    title += f"precision and recall: against reconstructed test {noun}s"
+    return title + (f"\n{arranged}" if (arranged := views.layout(dataset.shape)) else "")
 
 
 def pictured(run: Any, drawn: np.ndarray, raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
