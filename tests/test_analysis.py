@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from aejax import files, logs
-from aejax.analysis import figure, filters, losses, reconstructions, selection, texture, views, weights, words
+from aejax.analysis import figure, filters, losses, reconstructions, selection, views, weights, words
+from aejax.analysis.filters import texture
 from aejax.errors import UserError
 
 METRICS = [

@@ -11,8 +11,9 @@ from ml_collections import FrozenConfigDict
 
 import aejax
 from aejax import model as models
-from aejax.analysis import activations, fields, figure, selectivity, sheet
-from aejax.analysis.fields import Axis
+from aejax.analysis import activations, figure
+from aejax.analysis.activations import fields, selectivity, sheet
+from aejax.analysis.activations.fields import Axis
 from aejax.errors import UserError
 from aejax.nets import AllconvEncoder
 from tests import configurations

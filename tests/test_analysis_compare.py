@@ -9,8 +9,9 @@ import pytest
 from ml_collections import FrozenConfigDict
 
 import aejax
-from aejax.analysis import compare, compare_figure, comparison, contestants, figure
-from aejax.analysis.contestants import Contestant
+from aejax.analysis import compare, figure
+from aejax.analysis.compare import comparison, contestants, panels
+from aejax.analysis.compare.contestants import Contestant
 from tests.test_analysis import METRICS
 from tests.test_analysis_commands import HandMadeRun, config
 
@@ -57,7 +58,7 @@ def execute(runs, tmp_path, capsys):
 @pytest.fixture
 def undrawn(monkeypatch):
     """Leaves the picture empty, for tests that are about numbers and words."""
-    monkeypatch.setattr(compare_figure, "draw", lambda *_: figure.new(1, 1))
+    monkeypatch.setattr(panels, "draw", lambda *_: figure.new(1, 1))
 
 
 def errors(run):
@@ -248,8 +249,8 @@ def test_the_summary_follows_the_numbers():
 
 
 def test_how_many_pictures_fit():
-    assert compare_figure.columns((28, 28, 1)) == 10 and compare_figure.columns((1, 8000, 1)) == 8
-    assert compare_figure.columns((1, 400, 20)) == 4
+    assert panels.columns((28, 28, 1)) == 10 and panels.columns((1, 8000, 1)) == 8
+    assert panels.columns((1, 400, 20)) == 4
 
 
 def test_subsets_are_even():

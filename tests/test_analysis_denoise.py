@@ -10,7 +10,8 @@ from scipy import ndimage
 
 import aejax
 from aejax import corruptions, keys
-from aejax.analysis import denoise, denoise_words, denoisers, figure, image_quality, noise
+from aejax.analysis import denoise, figure
+from aejax.analysis.denoise import denoisers, image_quality, noise, summary
 from aejax.errors import UserError
 from tests.test_analysis_commands import HandMadeRun
 
@@ -207,7 +208,7 @@ def test_intervals_of_gain_by_hand():
 
 def test_where_in_words():
     rows = [{"level": 0.1}, {"level": 0.4}]
-    told = [denoise_words._where(found, rows, "std") for found in (
+    told = [summary._where(found, rows, "std") for found in (
         [], [{"from": None, "to": None}], [{"from": 0.15, "to": None}], [{"from": None, "to": 0.2}])]  # fmt: skip
     assert told == ["at no std tried (0.1 to 0.4)", "at every std tried (0.1 to 0.4)",
                     "from about 0.15 on (std 0.1 to 0.4 tried)",

@@ -9,7 +9,8 @@ from ml_collections import FrozenConfigDict
 from sklearn.decomposition import PCA
 from sklearn.metrics import average_precision_score
 
-from aejax.analysis import bits, command, hashes, hashing, hashing_figures, hashing_summary, purity, ranking, retrieval
+from aejax.analysis import command, hashing
+from aejax.analysis.hashing import bits, figures, hashes, purity, ranking, retrieval, summary
 from tests.test_analysis_commands import HandMadeRun, config, execute, workdir  # noqa: F401
 
 
@@ -413,16 +414,16 @@ def test_what_cannot_be_hashed(execute, workdir):  # noqa: F811
 
 
 def test_words_follow_the_numbers():
-    assert hashing_summary.verdict(0.1, 0.04) == "above" and hashing_summary.verdict(-0.1, 0.04) == "below"
-    assert hashing_summary.verdict(0.1, 0.05) == hashing_summary.verdict(-0.01, 0.05) == "within noise of"
+    assert summary.verdict(0.1, 0.04) == "above" and summary.verdict(-0.1, 0.04) == "below"
+    assert summary.verdict(0.1, 0.05) == summary.verdict(-0.01, 0.05) == "within noise of"
 
 
 def test_right_and_wrong_are_framed_apart():
     classes = [["ant", "ant", "bee", "ant"], ["bee", "ant", "bee", "bee"]]
-    picture = hashing_figures.draw_queries(np.zeros((2, 4, 5, 5, 1)), np.ones((2, 3), int), classes, "queries")
+    picture = figures.draw_queries(np.zeros((2, 4, 5, 5, 1)), np.ones((2, 3), int), classes, "queries")
     axes = picture.axes[0]
     widths = [patch.get_linewidth() for patch in axes.patches]
     assert [w > 1 for w in widths] == [False, True, False, True, False, False] and len(axes.lines) == 2  # two crosses
     assert [label.get_text() for label in axes.get_yticklabels()] == ["ant", "bee"]
-    plain = hashing_figures.draw_queries(np.zeros((2, 4, 5, 5, 1)), np.ones((2, 3), int), None, "queries").axes[0]
+    plain = figures.draw_queries(np.zeros((2, 4, 5, 5, 1)), np.ones((2, 3), int), None, "queries").axes[0]
     assert not plain.patches and not plain.lines

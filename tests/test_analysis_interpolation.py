@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from ml_collections import FrozenConfigDict
 
-from aejax.analysis import endpoints, interpolation, known_codes, nearest_images, paths, quantised, strips
+from aejax.analysis import interpolation, known_codes, nearest_images, quantised, strips
+from aejax.analysis.interpolation import endpoints, paths
 from aejax.errors import UserError
 from tests import test_analysis_commands as commands
 from tests.test_analysis_commands import HandMadeRun, config

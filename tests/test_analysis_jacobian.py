@@ -10,9 +10,10 @@ from ml_collections import FrozenConfigDict
 from scipy.spatial.distance import pdist
 
 from aejax import model as models
-from aejax.analysis import command, jacobian, jacobian_encoder, jacobian_spectrum
-from aejax.analysis.jacobian_encoder import Encoder, encoder, relative_slopes, saturation
-from aejax.analysis.jacobian_spectrum import contraction, local_dimension, pairs, participation_ratio, singular_values
+from aejax.analysis import command, jacobian
+from aejax.analysis.jacobian import encoders, spectrum
+from aejax.analysis.jacobian.encoders import Encoder, encoder, relative_slopes, saturation
+from aejax.analysis.jacobian.spectrum import contraction, local_dimension, pairs, participation_ratio, singular_values
 from tests import configurations
 from tests.test_analysis_commands import HandMadeRun, execute, workdir  # noqa: F401
 
@@ -48,7 +49,7 @@ def linear(w):
 @pytest.mark.parametrize("at_once", [1, 100, 10**6])
 def test_a_linear_encoder_has_the_spectrum_of_its_weights(rng, outputs, at_once):
     w = rng.normal(size=(16, outputs)).astype(np.float32)
-    j = jacobian_spectrum.jacobian(lambda x: x.reshape(-1) @ w, at_once)(images(1)[0])
+    j = spectrum.jacobian(lambda x: x.reshape(-1) @ w, at_once)(images(1)[0])
     np.testing.assert_allclose(j, w.T, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(singular_values(j), np.linalg.svd(w, compute_uv=False), rtol=1e-4)
     sigma, squared = jacobian.spectra(linear(w), images(2))
@@ -75,7 +76,7 @@ def test_jacobians_agree_with_jacrev(name, changes):
     x = images(1)[0]
     f = lambda x: run.model.apply(run.variables, x[None], method="encode").reshape(-1)  # noqa: E731
     expected = np.asarray(jax.jit(jax.jacrev(f))(x)).reshape(-1, 16)
-    found = jacobian_spectrum.jacobian(lambda x: encoder(run).differentiate(x[None])[0])(x)
+    found = spectrum.jacobian(lambda x: encoder(run).differentiate(x[None])[0])(x)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
     assert np.abs(found).max() > 0.01
     np.testing.assert_allclose(encoder(run).encode(x[None])[0], jax.jit(f)(x), rtol=1e-5, atol=1e-6)
@@ -116,9 +117,9 @@ def test_pairs_are_those_that_differ(rng):
     np.testing.assert_allclose(ratio, pdist(z) / pdist(x.reshape(5, -1)), rtol=1e-5)
     x[3] = x[1]
     assert len(pairs(x, z)[0]) == 9 and len(pairs(x[:1], z[:1])[0]) == 0
-    far, high = jacobian_spectrum.binned(np.array([4.0, 1, 3, 2]), np.array([40.0, 10, 30, 20]), 2)
+    far, high = spectrum.binned(np.array([4.0, 1, 3, 2]), np.array([40.0, 10, 30, 20]), 2)
     assert far.tolist() == [1.5, 3.5] and high.tolist() == [15, 35]
-    assert len(jacobian_spectrum.binned(np.array([]), np.array([]))[0]) == 0
+    assert len(spectrum.binned(np.array([]), np.array([]))[0]) == 0
 
 
 def test_relative_numbers_do_not_depend_on_scale(rng):
@@ -146,7 +147,7 @@ def test_a_constant_code_and_a_single_image():
 def test_piecewise_constant_codes_are_differentiated_before(name, before):
     run = made(name, {"encoder.name": "mlp", "encoder.widths": (), "decoder.name": "mlp", "decoder.widths": ()})
     e, x = encoder(run), images(2)
-    h = jax.jit(lambda x: jacobian_encoder.features(run.model, run.variables, x))(x)
+    h = jax.jit(lambda x: encoders.features(run.model, run.variables, x))(x)
     np.testing.assert_allclose(e.encode(x), np.asarray(before(h)).reshape(2, -1), rtol=1e-6)
     assert "piecewise constant" in e.note and jacobian.spectra(e, x)[1].min() > 0
     if name == "hashing":
@@ -157,8 +158,8 @@ def test_maps_of_too_many_values_are_differentiated_at_some_places(monkeypatch):
     run = made("conv_wta")
     assert encoder(run).places == (16, 16)
     z = encoded(run, images(2))
-    monkeypatch.setattr(jacobian_encoder, "MOST", 63)
-    monkeypatch.setattr(jacobian_encoder, "CHOSEN", 16)
+    monkeypatch.setattr(encoders, "MOST", 63)
+    monkeypatch.setattr(encoders, "CHOSEN", 16)
     e = encoder(run)
     assert e.places == (4, 16) and e.encode(images(2)).shape == (2, 64)
     np.testing.assert_allclose(jax.jit(e.differentiate)(images(2)), z[:, 1::2, 1::2].reshape(2, -1), rtol=1e-5)
@@ -166,8 +167,8 @@ def test_maps_of_too_many_values_are_differentiated_at_some_places(monkeypatch):
     full, one = linear(w), linear(np.eye(16))
     part = Encoder(full.encode, one.encode, (1, 4))
     assert jacobian.spectra(part, images(1))[1] == pytest.approx(jacobian.spectra(full, images(1))[1])
-    assert jacobian_encoder._spaced(1, 10, 2).tolist() == [2, 7]
-    assert jacobian_encoder._spaced(3, 2, 100).tolist() == list(range(6))
+    assert encoders._spaced(1, 10, 2).tolist() == [2, 7]
+    assert encoders._spaced(3, 2, 100).tolist() == list(range(6))
 
 
 def test_derivatives_are_float32s():
@@ -180,7 +181,7 @@ def test_derivatives_are_float32s():
 def test_one_rule_of_saturation_for_sigmoid_tanh_and_relu():
     def saturated(name, h):
         slopes = jax.jit(lambda h: relative_slopes(name, h))(np.array(h, np.float32))
-        return (np.asarray(slopes) < jacobian_encoder.SATURATED).tolist()
+        return (np.asarray(slopes) < encoders.SATURATED).tolist()
 
     p = np.array([0.049, 0.051, 0.5, 0.949, 0.951])
     assert saturated("sigmoid", np.log(p / (1 - p))) == [True, False, False, False, True]

@@ -9,8 +9,10 @@ from scipy import stats
 from sklearn.manifold import trustworthiness
 from sklearn.metrics import silhouette_score
 
-from aejax.analysis import decoded_plane, figure, grid, latent_plane, latents, occupancy, projections
+from aejax.analysis import figure, grid, latent_plane, latents
+from aejax.analysis.grid import decoded_plane, occupancy
 from aejax.analysis.latent_plane import Plane
+from aejax.analysis.latents import projections
 from tests import test_analysis_commands as commands
 from tests.test_analysis_commands import HandMadeRun, config
 from tests.test_analysis_nearest import blobs

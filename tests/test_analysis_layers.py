@@ -9,8 +9,9 @@ from ml_collections import FrozenConfigDict
 
 import aejax
 from aejax import model as models
-from aejax.analysis import figure, filters, layer_images, layers, pairs, weights
-from aejax.analysis.layers import Layer
+from aejax.analysis import figure, filters, weights
+from aejax.analysis.filters import layer_images, layers, pairs
+from aejax.analysis.filters.layers import Layer
 from aejax.errors import UserError
 from tests import configurations
 from tests.test_analysis_commands import HandMadeRun

@@ -12,7 +12,8 @@ from scipy import stats
 
 import aejax
 from aejax import codes, log_likelihood, model, parts, schema
-from aejax.analysis import bounds, command, likelihood
+from aejax.analysis import command, likelihood
+from aejax.analysis.likelihood import bounds
 from aejax.data.identity import identity
 from aejax.errors import UserError
 from aejax.run import Run

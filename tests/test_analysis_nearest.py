@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from aejax.analysis import nearest, separation
+from aejax.analysis import nearest, progress
+from aejax.analysis.latents import separation
 
 
 def by_hand(reference, queries, k):
@@ -87,9 +88,9 @@ def test_votes():
 
 
 def test_progress_is_told_where_there_is_no_terminal(capsys):
-    assert list(nearest.told(range(3), 3, "steps", seconds=0)) == [0, 1, 2]
+    assert list(progress.over(range(3), "steps", seconds=0)) == [0, 1, 2]
     assert capsys.readouterr().err.splitlines()[-1] == "steps: 67 %"
-    assert list(nearest.told(range(3), 3, "steps")) == [0, 1, 2] and not capsys.readouterr().err
+    assert list(progress.over(range(3), "steps")) == [0, 1, 2] and not capsys.readouterr().err
 
 
 def test_shares_and_overlap_by_hand():

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from aejax.analysis import classifiers, features, probe
+from aejax.analysis import features, probe
+from aejax.analysis.probe import classifiers
 from aejax.errors import UserError
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from ml_collections import FrozenConfigDict
 
-from aejax.analysis import categories, command, densities, draws, known_codes, nearest_images, realism, samples
+from aejax.analysis import command, known_codes, nearest_images, samples
+from aejax.analysis.samples import categories, densities, draws, realism
 from tests import test_analysis_commands as commands
 from tests.test_analysis_interpolation import CodedRun
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import silhouette_score
 
-from aejax.analysis import scores, tables
+from aejax.analysis import tables
+from aejax.analysis.compare import scores
 
 
 def test_nearest_neighbour_by_hand():

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from ml_collections import FrozenConfigDict
 
-from aejax.analysis import command, sparsity, sparsity_measures, sparsity_truncation, sparsity_words
-from aejax.analysis.sparsity_measures import Tally, hoyer, rank_correlation, treves_rolls
+from aejax.analysis import command, sparsity
+from aejax.analysis.sparsity import measures, summary, truncation
+from aejax.analysis.sparsity.measures import Tally, hoyer, rank_correlation, treves_rolls
 from tests.test_analysis_commands import HandMadeRun, config, execute, workdir  # noqa: F401
 
 
@@ -78,9 +79,9 @@ def test_maps_fire_where_any_place_is_active():
 
 def test_histogram_leaves_zeros_out():
     blocks = [np.array([0.0, 1, 2]), np.array([0.0, 0, -2])]
-    counts, edges = sparsity_measures.histogram(blocks, -2, 2, bins=4)
+    counts, edges = measures.histogram(blocks, -2, 2, bins=4)
     assert counts.tolist() == [1, 0, 0, 2] and edges.tolist() == [-2, -1, 0, 1, 2]
-    counts, edges = sparsity_measures.histogram([np.full(3, 5.0)], 5, 5, bins=4)
+    counts, edges = measures.histogram([np.full(3, 5.0)], 5, 5, bins=4)
     assert counts.sum() == 3 and edges[0] < 5 < edges[-1]
 
 
@@ -91,14 +92,14 @@ def test_rank_correlation():
     assert rank_correlation(np.array([1.0, 2, 2, 3]), x) == pytest.approx(4.5 / np.sqrt(4.5 * 5))  # tied: 2.5 each
     assert np.isnan(rank_correlation(x, np.ones(4)))
     assert rank_correlation(np.append(x, np.nan), np.append(x, -5)) == pytest.approx(1)
-    assert np.isnan(sparsity_measures.spread(np.array([np.nan]))["mean"])
-    assert sparsity_measures.spread(np.array([1.0, np.nan, 3]))["quantiles"]["50 %"] == 2
+    assert np.isnan(measures.spread(np.array([np.nan]))["mean"])
+    assert measures.spread(np.array([1.0, np.nan, 3]))["quantiles"]["50 %"] == 2
 
 
 def test_ranks_and_counts():
-    assert sparsity_truncation.ranks(np.array([[1.0, -3, 0, 3]])).tolist() == [[2, 0, 3, 1]]  # of equals the first
-    assert sparsity_truncation.counts(5).tolist() == [1, 2, 3, 4, 5] and sparsity_truncation.counts(0).tolist() == [1]
-    found = sparsity_truncation.counts(1000)
+    assert truncation.ranks(np.array([[1.0, -3, 0, 3]])).tolist() == [[2, 0, 3, 1]]  # of equals the first
+    assert truncation.counts(5).tolist() == [1, 2, 3, 4, 5] and truncation.counts(0).tolist() == [1]
+    found = truncation.counts(1000)
     assert found[0] == 1 and found[-1] == 1000 and len(found) <= 16 and np.all(np.diff(found) > 0)
 
 
@@ -107,7 +108,7 @@ def test_tradeoff_of_an_orthonormal_decoder_is_the_energy_left_out(rng, block):
     z, (q, _) = rng.normal(size=(7, 5)), np.linalg.qr(rng.normal(size=(9, 5)))
     x = z @ q.T
     kept = np.arange(6)
-    curve = sparsity_truncation.tradeoff(z, lambda c, which: np.square(x[which] - c @ q.T).sum(1), kept, block)
+    curve = truncation.tradeoff(z, lambda c, which: np.square(x[which] - c @ q.T).sum(1), kept, block)
     energy = np.sort(np.square(z), axis=1)[:, ::-1]
     expected = [energy[:, m:].sum(axis=1).mean() for m in kept]
     np.testing.assert_allclose(curve, expected, atol=1e-12)
@@ -116,18 +117,18 @@ def test_tradeoff_of_an_orthonormal_decoder_is_the_energy_left_out(rng, block):
 
 def test_how_many_are_enough():
     kept, errors = np.array([1, 2, 4, 8]), np.array([9.0, 1.09, 1.0, 3.0])
-    assert sparsity_truncation.enough(kept, errors) == 2 and sparsity_truncation.enough(kept, errors, 0.05) == 4
+    assert truncation.enough(kept, errors) == 2 and truncation.enough(kept, errors, 0.05) == 4
 
 
 def test_what_truncation_means_nothing_for():
-    assert sparsity_truncation.unsuitable("deterministic", 0) is None
-    assert sparsity_truncation.unsuitable("variational", -2) is None
-    assert "smallest is 0.15" in sparsity_truncation.unsuitable("deterministic", 0.15)
-    assert "vector_quantised" in sparsity_truncation.unsuitable("vector_quantised", -1)
+    assert truncation.unsuitable("deterministic", 0) is None
+    assert truncation.unsuitable("variational", -2) is None
+    assert "smallest is 0.15" in truncation.unsuitable("deterministic", 0.15)
+    assert "vector_quantised" in truncation.unsuitable("vector_quantised", -1)
 
 
 def test_shares_never_round_to_none_or_all():
-    told = [sparsity_words.percent(x) for x in (0, 0.01, 50, 99.99, 100)]
+    told = [summary.percent(x) for x in (0, 0.01, 50, 99.99, 100)]
     assert told == ["0 %", "0.1 %", "50.0 %", "99.9 %", "100 %"]
 
 
@@ -220,11 +221,11 @@ def test_tradeoff_is_of_as_many_examples_of_each_class(execute, workdir, undrawn
 
 def test_words_of_a_tradeoff():
     kept = np.array([1, 2, 4])
-    told = sparsity_words._of_tradeoff(kept, np.array([9.0, 2.0, 3.0]), 12.0)
+    told = summary._of_tradeoff(kept, np.array([9.0, 2.0, 3.0]), 12.0)
     assert "2 are enough to come within 10 % of the best, 2 with 2." in told
-    told = sparsity_words._of_tradeoff(kept, np.array([2.0, 2.0, 2.0]), 12.0)
+    told = summary._of_tradeoff(kept, np.array([2.0, 2.0, 2.0]), 12.0)
     assert "1 is enough to come within 10 % of that." in told
-    assert "the code hardly matters" in sparsity_words._of_tradeoff(kept, np.array([2.0, 2.0, 2.0]), 2.1)
+    assert "the code hardly matters" in summary._of_tradeoff(kept, np.array([2.0, 2.0, 2.0]), 2.1)
 
 
 def test_error_against_active_units_has_a_sign(execute, workdir, undrawn):  # noqa: F811

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from aejax.analysis import dimensions, known_codes, walk
+from aejax.analysis import known_codes, walk
+from aejax.analysis.walk import dimensions
 from tests import test_analysis_commands as commands
 from tests.test_analysis_interpolation import CodedRun
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import aejax
-from aejax.analysis import hashing, retrieval
+from aejax.analysis import hashing
+from aejax.analysis.hashing import retrieval
 from aejax.studies import hash_sources, hash_sources_report
 from aejax.studies.tables import mean_std
 from tests import configurations

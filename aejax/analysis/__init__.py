@@ -2,10 +2,14 @@
 
 ``python -m aejax.analysis.NAME --workdir=DIR`` reads what a run left in DIR and
 writes ``DIR/analysis/NAME.png``, ``DIR/analysis/NAME.json`` and a few lines of
-words. ``command`` holds what the commands share, ``figure`` the drawing, ``views``
-what an example looks like, ``weights`` the way into the parameters, ``texture`` what
-weight images are like in numbers, ``features`` what a probe reads, ``words`` what a
-text says, and ``selection`` the choice of what to show. ``results`` writes and reads
-back, ``report`` asks everything of one run and ``page`` is what it writes;
-``compare`` sets runs side by side, by the measures of ``contestants`` and ``scores``.
+words; ``report`` asks everything of one run, ``compare`` sets runs side by side. A
+question with much to it is a package, with what it alone needs beside its command.
+
+What several share: ``command`` the flags and the run, ``results`` what is written and
+read back, ``progress`` how far it is; ``figure`` the drawing, ``strips`` rows of
+pictures, ``tables`` numbers as text, ``views`` what an example looks like, ``words``
+what a text says; ``features`` and ``known_codes`` the codes, ``quantised`` those of a
+codebook, ``nearest`` and ``nearest_images`` neighbours, ``latent_plane`` the axes of
+two-dimensional codes; ``weights`` the way into the parameters, and ``selection`` the
+choice of what to show.
 """

@@ -28,7 +28,7 @@ BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE = OKABE_ITO = (
 GREY = "#8C8C8C"
 
 # Classes differ in colour and in marker, so that neither has to be told apart alone.
-CLASS_COLOURS = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY, BLACK, GREY)
+CLASS_COLOURS = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY, BLACK, GREY, "#882255", "#8B6B00")
 CLASS_MARKERS = ("o", "^", "s", "D", "v", "P", "X", "p", "<", ">", "*")
 
 # Zero is grey, so that it differs from the white of the page; both ends are as dark as one another.

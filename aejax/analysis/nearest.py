@@ -1,29 +1,14 @@
 """The nearest neighbours of points, exactly and in an order that is always the same, and their vote."""
 
-import sys
-import time
-from collections.abc import Iterable, Iterator
 
 import numpy as np
-from tqdm import tqdm
+
+from aejax.analysis import progress
 
 DISTANCES = 2**24  # held at a time
 VALUES = 2**24  # of differences, held at a time
 SPARE = 16  # candidates beyond the k nearest in float32
 LEVELS = 2.0**40  # distances that agree to this share of the largest are one, where float64 has to tell ties
-
-
-def told(steps: Iterable, total: int, what: str, seconds: float = 10.0) -> Iterator:
-    """The steps, with a bar on a terminal once they take long; elsewhere with a plain line every ``seconds``."""
-    if sys.stderr.isatty():
-        yield from tqdm(steps, desc=what, total=total, delay=2, leave=False)
-        return
-    last = time.monotonic()
-    for done, step in enumerate(steps):
-        if time.monotonic() - last > seconds:
-            print(f"{what}: {100 * done / total:.0f} %", file=sys.stderr, flush=True)
-            last = time.monotonic()
-        yield step
 
 
 def as_they_are(x: np.ndarray) -> np.ndarray:
@@ -71,7 +56,7 @@ def nearest(
     norms = np.einsum("md,md->m", centred, centred)
     doubtful = []
     starts = range(0, len(queries), block)
-    for start in told(starts, len(starts), what):
+    for start in progress.over(starts, what):
         x = queries[start : start + block]
         near = (x - centre) @ (-2 * centred.T)
         near += norms
@@ -106,7 +91,7 @@ def _among_all(reference, queries, k: int, what: str) -> tuple[np.ndarray, np.nd
     norms = np.einsum("md,md->m", y, y)
     found = []
     starts = range(0, len(queries), block)
-    for start in told(starts, len(starts), f"{what}, ties"):
+    for start in progress.over(starts, f"{what}, ties"):
         x = queries[start : start + block].astype(np.float64)
         square = x @ y.T
         square *= -2

@@ -17,8 +17,9 @@ import numpy as np
 from absl import flags as absl_flags
 
 from aejax import main as training
-from aejax.analysis import hashing, retrieval, selection
+from aejax.analysis import hashing, selection
 from aejax.analysis.command import DoesNotApply, labels_of
+from aejax.analysis.hashing import retrieval
 from aejax.data import Dataset
 from aejax.errors import UserError
 from aejax.studies import command

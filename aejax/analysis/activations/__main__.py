@@ -1,0 +1,7 @@
+"""``python -m aejax.analysis.activations``."""
+
+import sys
+
+from aejax.analysis.activations import main
+
+sys.exit(main())

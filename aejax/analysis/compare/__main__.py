@@ -1,0 +1,7 @@
+"""``python -m aejax.analysis.compare``."""
+
+import sys
+
+from aejax.analysis.compare import main
+
+sys.exit(main())

@@ -1,0 +1,7 @@
+"""``python -m aejax.analysis.denoise``."""
+
+import sys
+
+from aejax.analysis.denoise import main
+
+sys.exit(main())

@@ -1,0 +1,7 @@
+"""``python -m aejax.analysis.grid``."""
+
+import sys
+
+from aejax.analysis.grid import main
+
+sys.exit(main())

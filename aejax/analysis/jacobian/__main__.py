@@ -1,0 +1,7 @@
+"""``python -m aejax.analysis.jacobian``."""
+
+import sys
+
+from aejax.analysis.jacobian import main
+
+sys.exit(main())

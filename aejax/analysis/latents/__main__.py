@@ -1,0 +1,7 @@
+"""``python -m aejax.analysis.latents``."""
+
+import sys
+
+from aejax.analysis.latents import main
+
+sys.exit(main())

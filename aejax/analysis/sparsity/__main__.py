@@ -1,0 +1,7 @@
+"""``python -m aejax.analysis.sparsity``."""
+
+import sys
+
+from aejax.analysis.sparsity import main
+
+sys.exit(main())
