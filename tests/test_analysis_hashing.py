@@ -9,7 +9,7 @@ from ml_collections import FrozenConfigDict
 from sklearn.decomposition import PCA
 from sklearn.metrics import average_precision_score
 
-from aejax.analysis import command, hashing
+from aejax.analysis import hashing, results
 from aejax.analysis.hashing import bits, figures, hashes, purity, ranking, retrieval, summary
 from tests.test_analysis_commands import HandMadeRun, config, execute, workdir  # noqa: F401
 
@@ -17,7 +17,7 @@ from tests.test_analysis_commands import HandMadeRun, config, execute, workdir  
 @pytest.fixture
 def undrawn(monkeypatch):
     """Figures are made, but not rendered, which takes longest."""
-    monkeypatch.setattr(command, "save", lambda *_: None)
+    monkeypatch.setattr(results, "save", lambda *_: None)
 
 
 # Two sets of equal codes, and one that is alone.

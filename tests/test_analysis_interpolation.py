@@ -50,8 +50,10 @@ def test_spherical_path_keeps_the_norm_and_turns_evenly(rng):
     for i in range(4):
         whole = angle(a[i], b[i])
         np.testing.assert_allclose([angle(a[i], z) for z in path[i]], t * whole, atol=1e-6)
-    quarter = paths.spherical(np.array([[1.0, 0]]), np.array([[0, 2.0]]), np.array([0.5]))  # White: of any norms
-    np.testing.assert_allclose(quarter[0, 0], [np.sqrt(0.5), 2 * np.sqrt(0.5)])
+    quarter = paths.spherical(np.array([[1.0, 0]]), np.array([[0, 2.0]]), np.array([0.5]))
+    np.testing.assert_allclose(quarter[0, 0], 1.5 * np.sqrt([0.5, 0.5]))  # half-way in angle and in length
+    wide = paths.spherical(np.array([[1.0, 0]]), np.array([[-3.0, 1e-4]]), t)  # nearly opposite
+    np.testing.assert_allclose(np.linalg.norm(wide[0], axis=1), 1 + 2 * t, rtol=1e-6)
 
 
 @pytest.mark.parametrize("b", ([2.0, 4.0], [-1.0, -2.0], [0.0, 0.0], [1.0, 2.0]))

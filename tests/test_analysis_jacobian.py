@@ -10,7 +10,7 @@ from ml_collections import FrozenConfigDict
 from scipy.spatial.distance import pdist
 
 from aejax import model as models
-from aejax.analysis import command, jacobian
+from aejax.analysis import jacobian, results
 from aejax.analysis.jacobian import encoders, spectrum
 from aejax.analysis.jacobian.encoders import Encoder, encoder, relative_slopes, saturation
 from aejax.analysis.jacobian.spectrum import contraction, local_dimension, pairs, participation_ratio, singular_values
@@ -231,7 +231,7 @@ class DifferentiableRun(HandMadeRun):
 def undrawn(monkeypatch):
     """The command without its picture, which takes longest."""
     monkeypatch.setattr(jacobian, "draw", lambda *_: None)
-    monkeypatch.setattr(command, "save", lambda *_: None)
+    monkeypatch.setattr(results, "save", lambda *_: None)
 
 
 def test_command(execute, workdir):  # noqa: F811

@@ -49,7 +49,7 @@ class Coordinates(HandMadeRun):
 def drawn(monkeypatch):
     """Every figure that is saved, by the name of its file."""
     figures = {}
-    monkeypatch.setattr("aejax.analysis.command.save", lambda f, path: figures.update({path.stem: f}))
+    monkeypatch.setattr("aejax.analysis.results.save", lambda f, path: figures.update({path.stem: f}))
     return figures
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from ml_collections import FrozenConfigDict
 
-from aejax.analysis import command, sparsity
+from aejax.analysis import results, sparsity
 from aejax.analysis.sparsity import measures, summary, truncation
 from aejax.analysis.sparsity.measures import Tally, hoyer, rank_correlation, treves_rolls
 from tests.test_analysis_commands import HandMadeRun, config, execute, workdir  # noqa: F401
@@ -136,7 +136,7 @@ def test_shares_never_round_to_none_or_all():
 def undrawn(monkeypatch):
     """The command without its picture, which takes longest."""
     monkeypatch.setattr(sparsity, "draw", lambda *_: None)
-    monkeypatch.setattr(command, "save", lambda *_: None)
+    monkeypatch.setattr(results, "save", lambda *_: None)
 
 
 class MaskedRun(HandMadeRun):

@@ -7,8 +7,7 @@ at as many bits and fitted on train alone: signs of principal components of the
 prepared inputs (PCA-sign), ITQ, and random projections (LSH).
 """
 
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 

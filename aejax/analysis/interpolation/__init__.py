@@ -52,10 +52,7 @@ def summarise(numbers: dict, noun: str) -> list[str]:
     lines += _verdicts(mean, ends)
     if "spherical" in mean:
         short = 100 * mean["linear"]["middle_norm_over_ends"]
-        lines.append(
-            f"The codes in the middle of the linear paths are {short:.0f} % as long as those at the ends "
-            f"(spherical: {100 * mean['spherical']['middle_norm_over_ends']:.0f} %)."
-        )
+        lines.append(f"The codes in the middle of the linear paths are {short:.0f} % as long as those at the ends.")
     for text in numbers.get("texts", ()):
         pair = f"{text['test_indices'][0]} and {text['test_indices'][1]}"
         lines.append(f"Between test texts {pair}: {words.told(text['middle'])}.")

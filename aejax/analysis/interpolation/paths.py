@@ -10,13 +10,15 @@ def linear(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
 
 
 def spherical(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """``sin((1 − t) Ω)/sin Ω · a + sin(t Ω)/sin Ω · b``, Ω the angle between a and b: pairs [n, d], times [s] to
-    [n, s, d].
+    """Turning evenly from a to b while the length changes evenly: pairs [n, d] and times [s] to [n, s, d].
 
-    The great circle where both are as long (Shoemake, "Animating rotation with quaternion
-    curves", SIGGRAPH 1985); between draws from N(0, I), which nearly are, it keeps to where
-    the prior has its mass (White, "Sampling generative networks", arXiv 1609.04468).
-    ``linear`` where there is no such circle or no one circle: a zero vector, Ω = 0 or π.
+    ``((1 − t) ‖a‖ + t ‖b‖) · (sin((1 − t) Ω)/sin Ω · a/‖a‖ + sin(t Ω)/sin Ω · b/‖b‖)`` with
+    Ω the angle between them, the great circle (Shoemake, "Animating rotation with
+    quaternion curves", SIGGRAPH 1985). Between draws from N(0, I), which are nearly all as
+    long, it keeps to where the prior has its mass (White, "Sampling generative networks",
+    arXiv 1609.04468; there a and b are not normalised, which is the same where both are as
+    long, and without bound where they are not and Ω is near π). ``linear`` where there is
+    no circle or no one circle: a zero vector, Ω = 0 or π.
     """
     a, b, t = (np.asarray(x, np.float64) for x in (a, b, t))
     norms = [np.linalg.norm(x, axis=1, keepdims=True) for x in (a, b)]
@@ -26,8 +28,8 @@ def spherical(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
     none = (sine < 1e-6) | (norms[0][:, 0] == 0) | (norms[1][:, 0] == 0)
     sine = np.where(none, 1.0, sine)
     first, second = (np.sin(s[None] * omega[:, None]) / sine[:, None] for s in (1 - t, t))  # [n, s]
-    circle = first[..., None] * a[:, None] + second[..., None] * b[:, None]
-    return np.where(none[:, None, None], linear(a, b, t), circle)
+    circle = first[..., None] * u[:, None] + second[..., None] * v[:, None]
+    return np.where(none[:, None, None], linear(a, b, t), linear(*norms, t) * circle)
 
 
 def smoothness(path: np.ndarray) -> dict[str, np.ndarray]:

@@ -6,7 +6,6 @@ far other images are; and the share of images in which each unit's activation is
 flat (Rifai et al., "Contractive Auto-Encoders", ICML 2011).
 """
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

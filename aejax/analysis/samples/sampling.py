@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from aejax.analysis import latents, neighbours
+from aejax.analysis import known_codes, nearest_images
 from aejax.analysis.samples import densities, realism
 
 SCORED = 1000  # examples of each kind that are compared
@@ -30,13 +30,13 @@ class Sets:
 
     @classmethod
     def of(cls, run: Any, dataset: Any, total: float) -> "Sets":
-        """``SCORED`` of a run's examples, or as many as there are; ``total`` as ``latents.decoded`` takes it."""
-        mine = latents.subset(dataset.test, min(SCORED, len(dataset.train.images)))
-        theirs = latents.subset(dataset.train, len(mine))
+        """``SCORED`` of a run's examples, or as many as there are; ``total`` as ``known_codes.decoded`` takes it."""
+        mine = known_codes.subset(dataset.test, min(SCORED, len(dataset.train.images)))
+        theirs = known_codes.subset(dataset.train, len(mine))
         found = []
         for raw in (dataset.test.images[mine], dataset.train.images[theirs]):
-            codes = latents.known(run, raw, posterior=True)
-            found += [latents.comparable(run, raw), latents.decoded(run, codes, total)]
+            codes = known_codes.known(run, raw, posterior=True)
+            found += [known_codes.comparable(run, raw), known_codes.decoded(run, codes, total)]
         return cls(*found)
 
     def scores(self) -> dict[str, dict[str, float]]:
@@ -78,16 +78,16 @@ def draw_all(
       sets: of the run.
       found: densities by name.
       count: how many to draw of each.
-      total: as ``latents.decoded`` takes it.
+      total: as ``known_codes.decoded`` takes it.
       seed: of what is drawn.
     """
     examples, outside = {}, {}
     for i, (name, density) in enumerate(found.items()):
         codes = density.draw(count, np.random.default_rng([seed, i]))
-        codes, outside[name] = latents.clipped(codes, latents.bounds(run.config))
-        examples[name] = latents.decoded(run, codes, total, name)
+        codes, outside[name] = known_codes.clipped(codes, known_codes.bounds(run.config))
+        examples[name] = known_codes.decoded(run, codes, total, name)
     queries = {"test": sets.test, "reconstructions": sets.tested, **examples}
-    nearest = neighbours.nearest_images(run, train.images, np.concatenate(list(queries.values())))
+    nearest = nearest_images.nearest_images(run, train.images, np.concatenate(list(queries.values())))
     ends = np.cumsum([len(x) for x in queries.values()])[:-1]
     rows, away = (dict(zip(queries, np.split(x, ends), strict=True)) for x in nearest)
     drawn = {name: Drawn(found[name], examples[name], outside[name], rows[name], away[name]) for name in found}
