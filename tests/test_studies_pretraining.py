@@ -96,7 +96,7 @@ def test_what_is_told_is_what_was_measured(studied):
     mean, std, count = (row["ways"]["frozen"]["over_scratch"][name] for name in ("mean", "std", "count"))
     assert (mean, std, count) == (pytest.approx(gains.mean(), abs=1e-3), pytest.approx(gains.std(ddof=1), abs=1e-3), 3)
     steps, curve = row["ways"]["scratch"]["steps"], row["ways"]["scratch"]["curve"]
-    assert steps == sorted(steps) and steps[-1] == 9 and len(curve) == len(steps)  # 3 passes of 3 batches of 10
+    assert steps == sorted(steps) and steps[-1] == 6 and len(curve) == len(steps)  # 2 passes of 3 batches of 10
     assert (studied / "pretraining_curves.png").exists() and (studied / "pretraining.csv").exists()
 
 
