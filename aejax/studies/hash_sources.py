@@ -179,7 +179,7 @@ def define(flags: absl_flags.FlagValues) -> None:
     labels = "How many labels the classifier sees: numbers, shares of train such as 10%, or all."
     absl_flags.DEFINE_list("labels", ["100", "all"], labels, flag_values=flags)
     steps = "The classifier's training steps, at least."
-    absl_flags.DEFINE_integer("steps", 1000, steps, lower_bound=1, flag_values=flags)
+    absl_flags.DEFINE_integer("steps", 2000, steps, lower_bound=1, flag_values=flags)
     queries = "How many test examples ask, as many of each class; 0: all."
     absl_flags.DEFINE_integer("queries", 1000, queries, lower_bound=0, flag_values=flags)
     top = "How deep average precision looks, such as 5000; 0: over the whole database."

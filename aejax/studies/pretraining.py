@@ -195,11 +195,11 @@ def define(flags: absl_flags.FlagValues) -> None:
     draws = f"How often up to {FEW} of them are drawn; more, once a seed."
     absl_flags.DEFINE_integer("draws", 10, draws, lower_bound=1, flag_values=flags)
     steps = "A classifier's training steps, at least."
-    absl_flags.DEFINE_integer("steps", 1000, steps, lower_bound=1, flag_values=flags)
+    absl_flags.DEFINE_integer("steps", 5000, steps, lower_bound=1, flag_values=flags)
     epochs = "A classifier's passes over its labelled examples, at least."
     absl_flags.DEFINE_integer("epochs", 10, epochs, lower_bound=1, flag_values=flags)
     rate = "Fine-tuning: the encoder's learning rate over the head's."
-    absl_flags.DEFINE_float("encoder_rate", 0.1, rate, lower_bound=0.0, flag_values=flags)
+    absl_flags.DEFINE_float("encoder_rate", 1.0, rate, lower_bound=0.0, flag_values=flags)
     on = "What the head reads: the code, or the encoder's last hidden layer (hidden)."
     absl_flags.DEFINE_string("on", "code", on, flag_values=flags)
     parts = "Whose weights are reused: encoder and code, or layers such as encoder/convs_0."
