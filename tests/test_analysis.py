@@ -351,3 +351,14 @@ def test_a_classifier_has_its_cross_entropy_and_error():
     assert titles == ["loss = cross_entropy per example", "error, share of the examples"]
     numbers = losses.measure(rows, {"l1": 0.0})
     assert numbers["figures"] == ["error"] and numbers["final"]["valid"]["cross_entropy"] == 1 / 3
+
+
+def test_names_are_moved_apart_and_no_farther():
+    box = np.array([0.2, 0.1])
+    moved = figure.apart(np.array([[0.5, 0.5], [0.52, 0.5], [0.9, 0.1]]), box)
+    gap = np.abs(moved[0] - moved[1])
+    assert (gap >= box - 1e-3).any() and np.allclose(moved[2], [0.9, 0.1], atol=1e-4)
+    assert np.abs(moved[:2] - [[0.5, 0.5], [0.52, 0.5]]).max() < 0.1 + 1e-3  # the shorter way out, half of it each
+    equal = figure.apart(np.zeros((4, 2)), box)
+    pairs = np.abs(equal[:, None] - equal[None]) >= box - 1e-3
+    assert (pairs.any(axis=2) | np.eye(4, dtype=bool)).all()

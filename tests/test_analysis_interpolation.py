@@ -196,9 +196,9 @@ def test_verdict_follows_the_numbers():
         mean = {"linear": {"middle_to_train": middle}, "blend": {"middle_to_train": blend}}
         return interpolation._verdicts(mean, {"inputs": 4.0, "reconstructions": ends})[0]
 
-    assert "stays by the data, less than the blend" in told(4.1) and "2 % farther" in told(4.1)
-    assert "leaves the data, less than" in told(5) and "leaves the data, more than" in told(7)
-    assert "about as much as" in told(6) and "5 % less far" in told(3.8) and "no farther" in told(4)
+    assert "stays by the data, nearer to them than the blend" in told(4.1) and "2 % farther" in told(4.1)
+    assert "leaves the data, nearer to them than" in told(5) and "leaves the data, farther from them than" in told(7)
+    assert "about as near as" in told(6) and "5 % less far" in told(3.8) and "no farther" in told(4)
     assert "2.0 times as far" in told(8, ends=8)
 
 

@@ -246,7 +246,7 @@ def test_the_command_on_the_linear_model(execute, tmp_path, monkeypatch):
     assert numbers["meaning"]["kind"] == "density" and numbers["active_units"] == [0, 1]
     by_class = numbers["log_likelihood_by_class"]
     assert by_class["ant"] == pytest.approx(truth[::3].mean(), abs=0.1)
-    assert f"log p(x) is {found['nats']:.2f} ±" in out and "all 40 test images" in out and "2 of 2 units" in out
+    assert f"log p(x) is at least {found['nats']:.2f} ±" in out and "all 40 test images" in out and "2 of 2 units" in out
     assert (tmp_path / "analysis/likelihood.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -279,7 +279,7 @@ def test_the_command_on_a_subset(execute, tmp_path):
     assert numbers["active_units"] == [5] and "1 of 16 units are active" in out and "20 for the worst" in out
     assert numbers["kl_by_unit"][4] == 0 < numbers["kl_by_unit"][5]
     status, out, _, _ = execute(DrawnRun(tmp_path), "--samples=1", "--images=1")
-    assert status == 0 and "log p(x) is -40.00 nats" in out
+    assert status == 0 and "log p(x) is at least -40.00 nats" in out
 
 
 def test_a_dynamic_binarisation_has_one_sample_an_image(tmp_path):

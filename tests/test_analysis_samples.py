@@ -327,17 +327,27 @@ def test_a_multinomial_draws_texts_of_the_mean_length(execute, workdir, monkeypa
 
 
 def test_summary_ranks_and_warns():
-    def density(title, f, copies=False):
+    def density(title, f, copies=False, close=1.0, shift=12.0):
         shares = {"precision_percent": f, "recall_percent": f, "f_percent": f}
         return {"title": title, "against_test": shares, "against_reconstructions": shares, "over_test": 1.0,
-                "over_reconstructions": 1.1, "outside_percent": 0.0, "copies": copies}  # fmt: skip
+                "over_reconstructions": 1.1, "outside_percent": 0.0, "copies": copies,
+                "closer_than_1_percent_of_test_percent": close, "class_shift_percent": shift,
+                "nearest_classes_percent": {"ant": 60.0, "bee": 40.0}}  # fmt: skip
 
     shares = density("", 90)["against_test"]
     references = dict.fromkeys(("images_against_test", "against_test", "against_reconstructions"), shares)
+    references["class_shift_percent"] = 10.0
     numbers = {"densities": {"a": density("one", 40), "b": density("two", 60), "c": density("three", 59)},
                "references": references, "noise_percent": 2, "draws": None, "components_given": False}  # fmt: skip
     told = "\n".join(samples.summarise(numbers, "image"))
-    assert "(60 %): two, within noise of three." in told and "None copies" in told and "outside" not in told
+    assert "(60 %): two, within noise of three." in told and "none copies" in told and "outside" not in told
+    assert "classes" not in told and "closer" not in told
+    numbers["densities"]["a"] = density("one", 40, close=45, shift=22)
+    told = "\n".join(samples.summarise(numbers, "image"))
+    assert "45 % of them are closer to train" in told and "single ones may (above)" in told
+    assert "22 % would have to change, 10 % of real codes'; the most frequent is ant (60 %)" in told
+    numbers["references"]["class_shift_percent"] = 15.0
+    assert "classes" not in "\n".join(samples.summarise(numbers, "image"))
     numbers["densities"]["a"] = density("one", 40, copies=True)
     assert "come from one." in "\n".join(samples.summarise(numbers, "image"))
 

@@ -257,4 +257,10 @@ def parse(
 
 def _describe(flags: absl_flags.FlagValues) -> str:
     shown = [flags[name] for name in flags if name != "h"]
-    return "\n".join(f"  --{f.name}: {f.help}" + (f" (default: {f.value})" if f.value else "") for f in shown)
+    told = lambda f: "" if f.default in (None, [], "") else f" (default: {_plain(f.default)})"  # noqa: E731
+    return "\n".join(f"  --{f.name}: {f.help}" + ("" if f.name == "help" else told(f)) for f in shown)
+
+
+def _plain(default: Any) -> str:
+    """A flag's default as it would be written."""
+    return ",".join(map(str, default)) if isinstance(default, list | tuple) else str(default)

@@ -75,6 +75,12 @@ def codes(run: Any, images: np.ndarray, pool: tuple[int, int] | None) -> np.ndar
     return np.concatenate(features)
 
 
+def raw(images: np.ndarray) -> np.ndarray:
+    """Raw examples [n, h, w, c] as features [n, d] float32, bytes over 255: as they came, not binarised or whitened."""
+    rows = images.reshape(len(images), -1)
+    return rows.astype(np.float32) / 255 if rows.dtype == np.uint8 else rows.astype(np.float32)
+
+
 def pooling(shape: Sequence[int]) -> tuple[int, int] | None:
     """The windows over which codes of this shape are pooled; None where they are few enough, or no maps."""
     size = window(shape) if len(shape) == 3 else (1, 1)

@@ -77,9 +77,31 @@ def scatter_by_class(
         mine = points[labels == k]
         style = {"color": CLASS_COLOURS[k % len(CLASS_COLOURS)], "marker": CLASS_MARKERS[k % len(CLASS_MARKERS)]}
         axes.scatter(*mine.T, s=size, linewidths=0, alpha=0.75, label=names[k], rasterized=True, **style)
-        text = axes.text(*np.median(mine, axis=0), names[k], fontsize=fontsize, weight="bold", ha="center", va="center")
+    kinds = np.unique(labels)
+    medians = np.stack([np.median(points[labels == k], axis=0) for k in kinds])
+    span = np.maximum(np.ptp(points, axis=0), 1e-12)
+    longest = max(len(names[k]) for k in kinds)
+    box = np.array([0.6 * longest, 1.2]) * fontsize / 72 / (PAGE / 2.4)  # as shares of axes half a page wide
+    places = apart(medians / span, box) * span
+    for k, place in zip(kinds, places, strict=True):
+        text = axes.text(*place, names[k], fontsize=fontsize, weight="bold", ha="center", va="center")
         text.set_path_effects([withStroke(linewidth=2.2, foreground="white")])
     axes.tick_params(labelsize=7)
+
+
+def apart(places: np.ndarray, box: np.ndarray, rounds: int = 200) -> np.ndarray:
+    """Places [n, 2] moved, each as little as may be, until boxes [2] (width, height) around them do not overlap."""
+    places = places.astype(np.float64) + 1e-6 * np.arange(len(places))[:, None]  # equal ones too
+    for _ in range(rounds):
+        gap = places[:, None] - places[None]
+        over = np.maximum(box - np.abs(gap), 0) * (1 - np.eye(len(places)))[..., None]
+        over[np.any(over == 0, axis=2)] = 0
+        if not over.any():
+            break
+        shorter = over[..., 0] / box[0] < over[..., 1] / box[1]  # the way out that is the shorter of the two
+        push = np.stack([np.where(shorter, over[..., 0], 0), np.where(shorter, 0, over[..., 1])], axis=-1)
+        places += 0.5 * (np.sign(gap) * push).sum(axis=1)
+    return places
 
 
 def class_legend(figure: Figure, axes: Axes) -> None:

@@ -192,7 +192,7 @@ def analyse(workdir: Path, flags) -> command.Findings:
     pool = features.pooling(run.code_shape)
     kinds = {
         "codes": of_all(lambda x: features.codes(run, x, pool), images),
-        "pixels": of_all(lambda x: np.asarray(run.prepare(x)).reshape(len(x), -1), images),
+        "pixels": of_all(features.raw, images),
     }
     principal = reduced(kinds["pixels"], kinds["codes"][0].shape[1])
     kinds |= {"PCA": principal} if principal else {}

@@ -114,6 +114,10 @@ def summarise(runs: Sequence[Contestant], found: Mapping[str, Sequence[Mapping[s
         order = ranked(runs, key)
         if len(order) < 2:
             continue
+        if not kind.ranks:  # a mere blend of pixels would win
+            told = ", ".join(f"{label} {mean:.4g}" for label, mean in order)
+            lines.append(f"{_capital(kind.title)}: {told} (1 is even, as linear decoders and blends of pixels are).")
+            continue
         (best, value), (second, other) = order[:2]
         pair = next(row for row in found[key] if set(row["runs"]) == {best, second})
         gap, error, many = abs(pair["difference"]), pair["standard_error"], pair["standard_errors"]
@@ -123,8 +127,6 @@ def summarise(runs: Sequence[Contestant], found: Mapping[str, Sequence[Mapping[s
         lines.append(f"{_capital(kind.title)}: {than}; {lead} (paired over {pair['examples']:,} {kind.over}).")
         if len(order) > 2:
             lines[-1] += " Then " + ", ".join(f"{label} {mean:.4g}" for label, mean in order[2:]) + "."
-        if key == "unevenness" and value < 1.0005:
-            lines[-1] += " (1 is what any linear decoder has.)"
         if many > 2:
             better.setdefault(best, []).append(kind.what)
     told = "; ".join(f"{label} at {', '.join(what)}" for label, what in better.items())

@@ -30,19 +30,21 @@ class Measure:
       what: is better, in a sentence.
       over: what its values, one each, are of.
       higher: whether more is better.
+      ranks: whether the best of it is told.
     """
 
     title: str
     what: str
     over: str
     higher: bool
+    ranks: bool = True
 
 
 MEASURES = {
     "squared_error": Measure("squared error an example", "reconstruction", "test examples", False),
     "nearest_neighbour": Measure("1-NN accuracy of codes, %", "1-NN accuracy", "test examples", True),
     "silhouette": Measure("silhouette of codes", "the silhouette", "test codes", True),
-    "unevenness": Measure("interpolation: longest over mean step", "even interpolation", "pairs of test images", False),
+    "unevenness": Measure("interpolation: longest over mean step", "evenness", "pairs of test images", False, False),
 }
 
 

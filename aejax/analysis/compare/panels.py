@@ -17,7 +17,7 @@ WORDS = {  # of the panels, narrow as they are
     "squared_error": "squared error\n← lower is better",
     "nearest_neighbour": "1-NN accuracy, %\nhigher is better →",
     "silhouette": "silhouette\nhigher is better →",
-    "unevenness": "interpolation: longest\nover mean step, ← lower is better",
+    "unevenness": "interpolation: longest\nover mean step, 1 is even",
 }
 MOST = 10  # runs that a page has room for
 SOURCES = {True: "prior", False: "fitted"}

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from sklearn.metrics import silhouette_samples
-from sklearn.neighbors import KNeighborsClassifier
+
+from aejax.analysis import nearest
 
 # Burda, Grosse, Salakhutdinov (arXiv 1509.00519), section 5.2: a latent unit is active where the variance of its mean
 # over the examples exceeds this.
@@ -16,10 +17,12 @@ def nearest_right(
 ) -> np.ndarray:
     """[n]: whether the nearest reference code [m, d], in Euclidean distance, is of a code's [n, d] own class.
 
-    Of references at the same distance one counts, whichever scikit-learn finds first.
+    As ``aejax.analysis.neighbours`` finds it: of references equally near the first in an order that has nothing to do
+    with classes.
     """
-    nearest = KNeighborsClassifier(n_neighbors=1, algorithm="brute").fit(reference, reference_labels)
-    return nearest.predict(codes) == labels
+    order = nearest.shuffled(len(reference))
+    found, _ = nearest.nearest(reference[order], codes, 1)
+    return reference_labels[order][found[:, 0]] == labels
 
 
 def silhouettes(codes: np.ndarray, labels: np.ndarray) -> np.ndarray:

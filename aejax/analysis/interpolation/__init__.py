@@ -85,7 +85,8 @@ def _verdicts(mean: Mapping[str, Mapping[str, float]], ends: Mapping[str, float]
     for name in (name for name in PATHS if name in mean):
         left = mean[name]["middle_to_train"] / ends["reconstructions"] - 1
         away = "stays by the data" if left <= 0.1 else "leaves the data"
-        than = "less than" if left < blended - 0.05 else "more than" if left > blended + 0.05 else "about as much as"
+        gap = left - blended
+        than = "nearer to them than" if gap < -0.05 else "farther from them than" if gap > 0.05 else "about as near as"
         lines.append(
             f"The {name} path {away}, {than} the blend: train is {_farther(left)} from its middles than from its ends, "
             f"and {_farther(blended)} from the blends than from the inputs."
@@ -174,7 +175,8 @@ def analyse(workdir: Path, flags) -> command.Findings:
     pictures = {name: pictured(run, path, inputs, test.images[chosen]) for name, path in whole.items()}
     if run.words:
         numbers["texts"] = told(run.words, chosen, middles["linear"], inputs)
-    notes = {name: [f"{share:.0f} %" for share in found["largest_step_percent"]] for name, found in measured.items()}
+    percent = lambda share: f"{share:.0f} %" if np.isfinite(share) else "–"  # noqa: E731
+    notes = {name: [percent(s) for s in found["largest_step_percent"]] for name, found in measured.items()}
     return command.Findings(
         draw(_ends(chosen, test, names), pictures, notes, _title(run, dataset, numbers, noun)),
         numbers,

@@ -128,6 +128,9 @@ def summarise(numbers: Mapping[str, Any], noun: str) -> list[str]:
     if trusted := numbers.get("trustworthiness"):
         said = ", ".join(f"{name} {value:.3f}" for name, value in trusted.items())
         lines.append(f"Trustworthiness of the pictures, 1 where all that is near in them is near as codes: {said}.")
+    if "trustworthiness_to_inputs" in numbers:
+        value = numbers["trustworthiness_to_inputs"]
+        lines.append(f"Trustworthiness of the plane, 1 where all that is near in it is near as inputs: {value:.3f}.")
     return [*lines, *_of_zeros(numbers["zeros"])]
 
 
@@ -203,12 +206,14 @@ def _of_plane(run, dataset, images, labels, names, noun: str) -> command.Finding
         raise UserError(f"latents: the train split of {run.config.data.name} is empty; its codes set the axes")
     plane = Plane.around(latent_plane.codes_of(run, dataset.train.images), dataset.shape)
     codes = latent_plane.codes_of(run, images)
+    rows = scored(labels, len(codes))
     numbers = {
         **_head(run, len(codes), names),
         **latent_plane.about(run, plane),
         "dimensions": 2,
         "random_state": projections.RANDOM_STATE,
         **measure(codes, {}, labels, names),
+        "trustworthiness_to_inputs": projections.trust(features.raw(images[rows]), codes[rows]),
         "beyond_the_axes": plane.beyond(codes),
         **_points({"code": codes}, labels),
     }

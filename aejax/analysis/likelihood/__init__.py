@@ -67,10 +67,7 @@ def measure(e: Estimates, dimensions: int) -> dict[str, Any]:
         bits = sign * values.mean() / (np.log(2) * dimensions)
         return {"nats": values.mean(), "standard_error": error, "bits_per_dimension": bits}
 
-    noise = {
-        "monte_carlo_error": np.sqrt(e.variance.sum()) / len(e.variance),
-        "monte_carlo_bias": -e.variance.mean() / 2,
-    }
+    noise = {"monte_carlo_error": np.sqrt(e.variance.sum()) / len(e.variance)}
     return {
         "samples": samples,
         "dimensions": dimensions,
@@ -101,7 +98,7 @@ def summarise(numbers: dict, noun: str) -> list[str]:
     of = f"{n:,} of {total:,}" if n < total else f"all {n:,}"
     a = reconstructions.PIXEL[noun]
     lines = [
-        f"log p(x) is {_told(found)} nats ({found['bits_per_dimension']:.4f} bits "
+        f"log p(x) is at least {_told(found)} nats, in expectation ({found['bits_per_dimension']:.4f} bits "
         f"a {a}) on {of} test {noun}s, by {samples:,} importance sample{'s' * (samples > 1)} of each.",
         f"The lower bound (ELBO) is {elbo['nats']:.2f} nats, {_told(gap)} below: "
         f"distortion {distortion['nats']:.2f}, rate {rate['nats']:.2f} nats ({rate['nats'] / np.log(2):.1f} bits).",
@@ -130,8 +127,9 @@ def _trust(numbers: dict) -> str:
     effective, curve = numbers["effective_samples"], numbers["bound_by_samples"]
     few, rise = effective[f"images_below_{FEW}"], curve[-1]["nats"] - curve[-2]["nats"]
     line = (
-        f"From {curve[-2]['samples']:,} to {curve[-1]['samples']:,} samples it rose by {rise:.2f} nats (noise of the "
-        f"sampling: {numbers['log_likelihood']['monte_carlo_error']:.3f}); they are worth {effective['median']:.3g} of "
+        f"From {curve[-2]['samples']:,} to {curve[-1]['samples']:,} samples it rose by {rise:.2f} nats (spread "
+        f"between draws: {numbers['log_likelihood']['monte_carlo_error']:.3f}, which knows nothing of codes that the "
+        "encoder's Gaussians never reach); they are worth {effective['median']:.3g} of "
         "equal weight for the median example"
     )
     if not few:
@@ -184,7 +182,7 @@ def analyse(workdir: Path, flags) -> command.Findings:
     found = numbers["log_likelihood"]
     of = f"{len(rows):,} of {total:,}" if len(rows) < total else f"all {total:,}"
     title = f"{command.heading(run)}: {'log p(x)' if kind != 'score' else 'minus the loss in place of log p(x)'} "
-    title += f"{_told(found).replace('-', '−')} nats on {of} test {noun}s"
+    title += f"{'≥' if kind != 'score' else ''} {_told(found).replace('-', '−')} nats on {of} test {noun}s"
     rate = estimates.kl.sum(axis=1)
     picture = draw(numbers, estimates.log_p, rate, estimates.distortion, title, noun)
     return command.Findings(picture, numbers, summarise(numbers, noun))

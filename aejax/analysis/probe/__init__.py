@@ -167,7 +167,7 @@ def analyse(workdir: Path, flags) -> command.Findings:
     pool = features.pooling(run.code_shape)
     kinds = {
         "codes": [features.codes(run, x, pool) for x in images],
-        "pixels": [np.asarray(run.prepare(x)).reshape(len(x), -1) for x in images],
+        "pixels": [features.raw(x) for x in images],
     }
     names = command.class_names(dataset, np.concatenate(labels))
     results = probe(kinds, labels, families)

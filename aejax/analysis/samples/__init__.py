@@ -13,6 +13,8 @@ from aejax.analysis.samples import densities, draws, realism, sampling
 from aejax.errors import UserError
 
 TEXTS = 3  # told in words of each density
+SHIFT = 10  # percent of classes that would have to change, beyond that of real codes, from which it is told
+CLOSE = 5  # percent of what is drawn that is closer to train than nearly all test examples, from which it is told
 
 
 def draw(panels: Sequence[tuple[str, np.ndarray, np.ndarray]], title: str, across: int) -> Figure:
@@ -57,11 +59,16 @@ def summarise(numbers: dict, noun: str) -> list[str]:
         )
         if scores["outside_percent"] > 0:
             lines.append(f"  {scores['outside_percent']:.1f} % of the drawn values lie outside of the code's range.")
-        if scores.get("class_shift_percent", 0) > 15:
+        real = ideal.get("class_shift_percent", 0)
+        if scores.get("class_shift_percent", 0) > real + SHIFT:
             most = max(scores["nearest_classes_percent"], key=scores["nearest_classes_percent"].get)
             share = scores["nearest_classes_percent"][most]
-            lines.append(f"  Its classes are not train's: {scores['class_shift_percent']:.0f} % would have to change; ")
-            lines[-1] += f"most are nearest to {most} ({share:.0f} %)."
+            shift = scores["class_shift_percent"]
+            lines.append(f"  Its classes are not train's: {shift:.0f} % would have to change, {real:.0f} % of real ")
+            lines[-1] += f"codes'; the most frequent is {most} ({share:.0f} %)."
+        if scores["closer_than_1_percent_of_test_percent"] > CLOSE:
+            share = scores["closer_than_1_percent_of_test_percent"]
+            lines.append(f"  {share:.0f} % of them are closer to train than the closest hundredth of the test {noun}s.")
         lines += [f"  Drawn: {words.told(text)}." for text in numbers.get("texts", {}).get(name, ())]
     f = {name: scores["against_reconstructions"]["f_percent"] for name, scores in found.items()}
     best = max(f, key=f.get)
@@ -75,11 +82,14 @@ def summarise(numbers: dict, noun: str) -> list[str]:
         f"{_both(ideal['against_reconstructions'])} against their reconstructions; and training {noun}s "
         f"{_both(ideal['images_against_test'])} against test {noun}s."
     )
+    near = [s for s in found.values() if s["closer_than_1_percent_of_test_percent"] > CLOSE]
+    single = ", though single ones may (above)" if near else ""
     copies = [scores["title"] for scores in found.values() if scores["copies"]]
     lines.append(
         f"Copies of training {noun}s come from {' and '.join(copies)}."
         if copies
-        else f"None copies the training {noun}s: all are at least {realism.COPY:g} times as far from them as new ones."
+        else f"On average none copies the training {noun}s: all are at least {realism.COPY:g} times as far from them "
+        f"as new ones{single}."
     )
     if "components" in (mixture := found.get("mixture", {})):
         lines.append(_components(mixture, "" if numbers["components_given"] else numbers["chosen_on"]))
@@ -128,7 +138,7 @@ def analyse(workdir: Path, flags) -> command.Findings:
         "components_given": bool(flags.components),
         "chosen_on": "valid" if len(valid) else "a tenth of train",
         "distance_to_train": {name: away.mean() for name, away in references.items()},
-        "references": sets.scores(),
+        "references": {**sets.scores(), **sampling.class_shift(run, train, sets, names)},
         "densities": {
             name: sampling.score(d, sets, references, train, names, flags.images) for name, d in drawn.items()
         },

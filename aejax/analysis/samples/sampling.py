@@ -108,3 +108,11 @@ def score(drawn: Drawn, sets: Sets, references: Mapping, train: Any, names: Sequ
         tally, shift = realism.tallied(np.asarray(train.labels), drawn.rows, names)
         numbers |= {"nearest_classes_percent": tally, "class_shift_percent": shift}
     return {**numbers, "nearest_train_indices": drawn.rows[:images]}
+
+
+def class_shift(run: Any, train: Any, sets: Sets, names: Sequence[str]) -> dict[str, float]:
+    """What ``realism.tallied`` finds of the reconstructions of test: the decoder's part of what densities have."""
+    if train.labels is None:
+        return {}
+    rows, _ = nearest_images.nearest_images(run, train.images, sets.tested)
+    return {"class_shift_percent": realism.tallied(np.asarray(train.labels), rows, names)[1]}

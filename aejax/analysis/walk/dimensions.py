@@ -121,7 +121,8 @@ def build(run: Any, dataset: Any, image: int, noun: str) -> tuple[Walk, int | No
     active = base if index is None else np.asarray(run.encode(dataset.test.images[index : index + 1])).ravel()
     places, units, names = dimensions(active, run.code_shape)
     if run.config.code.name in known_codes.BITS:
-        low, high = np.zeros(len(places)), np.ones(len(places))
+        moving = (train.min(axis=0) < train.max(axis=0))[places]  # a bit that train never turns stays where it is
+        low, high = (np.where(moving, end, base[places]) for end in (0.0, 1.0))
     elif len(run.code_shape) == 1 or base.size <= FEW:
         low, high = ranges(train)
     else:
