@@ -125,7 +125,7 @@ def answer(flags: absl_flags.FlagValues) -> int:
     with command.shared_runs():
         runs, same_data, shown = measured(workdirs, flags.best, flags.images)
     numbers, seen, summary = findings(runs, same_data, flags.best)
-    title = f"{', '.join(run.label for run in runs)}: {_about(runs, same_data)}"
+    title = f"{', '.join(f'{run.label} (step {run.run.step:,})' for run in runs)}: {_about(runs, same_data)}"
     few = runs[: panels.MOST]
     title += f"; the first {len(few)} drawn" if len(few) < len(runs) else ""
     drawn = panels.draw(few, same_data, title, captions(runs[0], shown) if same_data else ())
