@@ -12,7 +12,7 @@ from sklearn.metrics import silhouette_score
 from aejax.analysis import figure, grid, latent_plane, latents
 from aejax.analysis.grid import decoded_plane, occupancy
 from aejax.analysis.latent_plane import Plane
-from aejax.analysis.latents import projections
+from aejax.analysis.latents import projections, separation
 from tests import test_analysis_commands as commands
 from tests.test_analysis_commands import HandMadeRun, config
 from tests.test_analysis_nearest import blobs
@@ -411,3 +411,8 @@ def test_words_follow_the_numbers():
     assert "and none is below: what would be is clipped" in "\n".join(latents.summarise(numbers, "image"))
     assert json.dumps(latents.summarise(numbers, "image"))
     assert figure.legend_columns(["a"] * 100) == 19 and figure.legend_columns(["a"] * 100, figure.PAGE / 2) == 9
+
+
+def test_overlap_is_the_mean_of_both_directions():
+    shares = np.array([[0.7, 0.3, 0.0], [0.1, 0.9, 0.0], [0.0, 0.0, 1.0]])
+    np.testing.assert_allclose(separation.overlap(shares), [[0.7, 0.2, 0], [0.2, 0.9, 0], [0, 0, 1]])

@@ -100,6 +100,13 @@ def test_diverged_codes_are_refused():
         neighbours.classify(splits, labels, 1, "euclidean", "codes")
 
 
+def test_chance_is_to_answer_what_train_has_most_of(execute, workdir):
+    run = HandMadeRun(workdir)
+    run.splits["train"].labels = np.repeat([0, 1, 2], [40, 10, 10])
+    run.splits["test"].labels = np.repeat([0, 1, 2], [5, 20, 5])
+    assert execute("neighbours", run=run)[3]["chance_percent"] == pytest.approx(100 * 5 / 30, rel=1e-4)
+
+
 def test_neighbours_command(execute, workdir):
     status, out, _, numbers = execute("neighbours")
     assert status == 0 and set(numbers["kinds"]) == {"codes", "pixels"}  # the code is as large as the pixels

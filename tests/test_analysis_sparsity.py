@@ -19,6 +19,11 @@ def activity(codes, *cuts):
     return tally.activity()
 
 
+def test_the_variance_is_of_the_values_with_their_signs(rng):
+    codes = rng.normal(size=(30, 4))
+    np.testing.assert_allclose(activity(codes, 7, 20).variance, codes.astype(np.float32).var(axis=0), rtol=1e-5)
+
+
 @pytest.mark.parametrize("measure", [hoyer, treves_rolls])
 def test_measures_are_1_for_one_alone_and_0_for_all_alike(measure):
     assert measure(np.eye(5)) == pytest.approx(np.ones(5))

@@ -264,3 +264,18 @@ def test_sentences_follow_the_numbers():
 def test_the_resampled_data_of_a_study_are_those_of_the_config():
     one = load(configurations.load("shallow", {"data.resample": 1}).data)
     assert len(one.train) == len(load(configurations.load("shallow").data).train)
+
+
+def test_the_share_of_the_seed_is_of_single_models():
+    parts = {"by_seed": {"variance": 1.0, "models": 2}, "by_resampling": {"variance": 3.0, "models": 4}}
+    assert capacity_report._share_of_seed([parts]) == [
+        "The seed alone makes 50 % to 50 % of the variance that seed and sample make together."
+    ]
+    parts["by_seed"]["variance"] = 4.0
+    assert "too few models" in capacity_report._share_of_seed([parts])[0]
+
+
+def test_as_good_as_the_best_is_within_one_deviation_of_it():
+    rows = [{"size": size, "reconstruction_per_pixel": {"valid": Mean(value, 0.1, 3)}}
+            for size, value in ((5, 1.15), (20, 1.09), (35, 1.0))]  # fmt: skip
+    assert capacity_report.within(rows, rows[2], "valid")["size"] == 20

@@ -1,6 +1,7 @@
 """Bits of an autoencoder beside those of a classifier: the same score for all, and what is told of them."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -62,20 +63,44 @@ def row(source, precisions, dead=0):
 
 
 def test_sentences_follow_the_numbers():
-    means = {"ITQ": [0.2], "LSH": [0.44, 0.46], "classifier": [0.9, 0.9]}
-    rows = [row("autoencoder", [0.4, 0.5], 2), *(row(*pair) for pair in means.items())]
+    means = {"ITQ": [0.2], "LSH": [0.44, 0.46], "classifier": [0.9, 0.9, 0.9]}
+    rows = [row("autoencoder", [0.4, 0.5, 0.45, 0.44, 0.46], 2), *(row(*pair) for pair in means.items())]
     told = hash_sources_report.summarise({"rows": rows, "chance": 0.1, "bits": 30})
     assert "chance 0.100: classifier" in told[0]
-    assert told[1] == "The autoencoder's bits do worse than those of classifier: -0.450 ± 0.050 mAP."
-    assert told[2] == "The autoencoder's bits do as well as those of LSH: +0.000 ± 0.051 mAP."
-    assert told[3] == "The autoencoder's bits do better than those of ITQ: +0.250 ± 0.050 mAP."
+    assert told[1] == "The autoencoder's bits do worse than those of classifier: -0.450 ± 0.016 mAP."
+    assert told[2] == "The autoencoder's bits do as well as those of LSH: +0.000 ± 0.019 mAP."
+    assert told[3] == "The autoencoder's bits do better than those of ITQ: +0.250 ± 0.016 mAP."
     assert "Gini purity 0.5 of the autoencoder's (chance 0.200)" in told[4]
     assert told[5].endswith("of 30: autoencoder 2.")
 
 
+def test_labels_are_drawn_anew_for_every_seed():
+    flags = SimpleNamespace(classifier="configs/conv.py:tiny", steps=1)
+    made = lambda name, told, changes: SimpleNamespace(name=name, changes=changes)  # noqa: E731
+    study = SimpleNamespace(flags=flags, config=configurations.load("hashing"), seeds=[3, 7], plan=made)
+    runs = hash_sources.plan(study, {"40": 40, "all": 1294}, 1294)
+    seeds = {source: [run.changes.get("data.labels_seed") for run in of] for source, of in runs.items()}
+    assert seeds == {"autoencoder": [None, None], "classifier, 40 labels": [3, 7], "classifier, 1,294 labels": [0, 0]}
+
+
+def test_a_row_has_shares_in_percent_and_chance_is_of_the_queries():
+    one = {"retrieval": {"mean_average_precision": 0.5, "precision_at": {"10": 0.4}, "precision_within_radius_2": 0.3},
+           "sets": {"purity_without_singletons": 0.8, "chance_without_singletons": 0.2, "singletons_share": 0.25},
+           "train": {"dead_bits": 1}, "k": (1, 10), "precision": [0.6, 0.4]}  # fmt: skip
+    found = hash_sources.row("code", [one, one])
+    assert found["singletons_percent"].mean == 25 and found["precision_at_10"].mean == 0.4
+    train, test = np.array([0, 0, 0, 1]), np.array([1] * 6 + [0] * 2)
+    dataset = SimpleNamespace(train=SimpleNamespace(labels=train), test=SimpleNamespace(labels=test))
+    study = SimpleNamespace(flags=SimpleNamespace(queries=4, top=0))
+    asked = test[hash_sources.selection.by_class(test, 4)]
+    expected = retrieval.by_chance(train, asked, at=(1,)).average_precision
+    np.testing.assert_allclose(hash_sources.by_chance(study, dataset), expected)
+    assert asked.tolist() == [0, 0, 1, 1]
+
+
 @pytest.mark.parametrize(
     "arguments, told",
-    [(["--labels=5"], "--labels=5"), (["--classifier=configs/none.py"], "configs/none.py"),
+    [(["--labels=5"], "--labels=5"), (["--classifier=configs/none.py"], "--classifier=configs/none.py"),
      (["--config=configs/classifier.py:tiny"], "--config names the autoencoder"),
      (["--config.data.labels=20"], "config.data.labels=20")],
 )  # fmt: skip

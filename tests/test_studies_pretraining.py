@@ -1,6 +1,8 @@
 """Classifiers made of pretrained encoders: what is frozen stays, what is compared is paired, and what is told."""
 
 import json
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,7 +26,7 @@ def at_the_root(monkeypatch):
 def test_numbers_of_labels():
     assert numbers_of_labels(["all", "10%", "100"], 3600, 10) == {"100": 100, "10%": 360, "all": 3600}
     assert list(numbers_of_labels(["all", "10%", "100"], 3600, 10)) == ["100", "10%", "all"]
-    for wrong in (["9"], ["3601"], ["many"], ["100", "100"], ["10%", "360"], ["x%"], ["0"], ["101%"]):
+    for wrong in (["9"], ["3601"], ["many"], ["100", "100"], ["10%", "360"], ["x%"], ["0"], ["101%"], ["inf%"]):
         with pytest.raises(UserError, match="--labels=.*accepted: 10 to 3600"):
             numbers_of_labels(wrong, 3600, 10)
 
@@ -35,6 +37,18 @@ def test_every_number_of_labels_gets_as_many_steps_and_passes():
     every = schedule(3600, 3600, 64, steps=100, epochs=10)
     assert every == {"data.labels": 0, "train.batch_size": 64, "train.epochs": 10, "eval.epochs": 1}
     assert schedule(3, 3600, 64, steps=1, epochs=1)["train.batch_size"] == 3
+    assert schedule(50, 3600, 64, steps=11, epochs=1)["train.epochs"] == 3  # of 5 steps
+
+
+def test_few_labels_are_drawn_often():
+    flags = SimpleNamespace(draws=10, steps=1, epochs=1, parts=["encoder"], encoder_rate=1.0, on="code")
+    made = lambda name, told, changes: SimpleNamespace(workdir=Path(name), changes=changes)  # noqa: E731
+    config = configurations.load("shallow")
+    study = SimpleNamespace(flags=flags, config=config, seeds=[3, 7], plan=made)
+    _, planned = pretraining.plan(study, {"1000": 1000, "1001": 1001, "all": 3600}, 3600)
+    assert [len(planned[text, "scratch"]) for text in ("1000", "1001", "all")] == [10, 2, 2]
+    assert {run.changes["data.labels_seed"] for run in planned["1000", "frozen"]} == set(range(10))
+    assert {run.changes["data.labels_seed"] for run in planned["all", "frozen"]} == {0}
 
 
 def test_ways_take_and_freeze_what_is_named():
@@ -74,7 +88,7 @@ def test_frozen_weights_are_the_autoencoders_and_the_others_learn(studied):
         source = kernel(studied, f"autoencoder_seed{seed}")
         assert np.array_equal(kernel(studied, f"labels30_draw{draw}_frozen"), source)
         tuned, scratch = (kernel(studied, f"labels30_draw{draw}_{way}") for way in ("fine_tuned", "scratch"))
-        assert 0 < np.abs(tuned - source).max() < 0.1 * np.abs(scratch - source).max()
+        assert 0 < np.abs(tuned - source).max() < 0.5 * np.abs(scratch - source).max()
 
 
 def test_draws_differ_and_are_paired(studied):
@@ -119,8 +133,11 @@ def test_sentences_follow_the_numbers():
     assert "frozen, gains 10.17 ± 0.17 points" in told[1] and "3 paired draws" in told[1]
     assert "frozen, is within noise of scratch: +0.00 ± 1.00 points" in told[3]
     assert told[4] == "What pretraining reaches with 100 labels, scratch reaches with 1,000."
+    assert told[5] == "Pretrained, frozen, with 100 labels: -7.83 points beside scratch with 1,000 (70 ± 0)."
     told = pretraining_report.summarise(rows((100, [50, 52], [40, 42.5], [30, 30]), (200, [51, 51], [40, 40], [9, 9])))
-    assert "frozen, loses 9.75 ± 0.25 points" in told[1] and len(told) == 4
+    assert "frozen, loses 9.75 ± 0.25 points" in told[1] and len(told) == 5
+    told = pretraining_report.summarise(rows((100, [50, 52], [60, 66], [30, 30])))
+    assert "is within noise of scratch: +12.00 ± 2.00" in told[1]  # of two draws: a t of 12.7
     told = pretraining_report.summarise(rows((100, [50], [80], [30]), (200, [51], [90], [9])))
     assert "+30.00 points over scratch in one draw" in told[1] and "none of these numbers, up to 200" in told[4]
 
@@ -129,6 +146,8 @@ def test_sentences_follow_the_numbers():
     "arguments, told",
     [(["--labels=5"], "--labels=5"), (["--on=head"], "accepted are hidden, code"),
      (["--parts=decoder"], "--parts=decoder"), (["--config.data.labels=10"], "config.data.labels=10"),
+     (["--parts=encoder/convs_0"], "accepted: code, encoder, encoder/layers_0"),
+     (["--parts=encoder/layers_0", "--encoder_rate=0.1"], "start anew"),
      (["--config=configs/classifier.py:tiny"], "needs no pretraining")],
 )  # fmt: skip
 def test_refusals(capsys, tmp_path, arguments, told):

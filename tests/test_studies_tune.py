@@ -172,10 +172,11 @@ SEARCH = "--search=corruption.std={0.1,0.35,0.6},code.size={4,8}"
 
 def test_a_grid_over_folds_finds_the_lowest_mean(tuned):
     status, out, _, found, trained = tuned(SEARCH, "--grid", "--folds=3", "--metric=reconstruction")
-    assert status == 0 and len(trained) == 3 * 2 * 3 + 1
-    for number, config in enumerate(trained[:-1]):
-        assert (config.data.folds, config.data.fold) == (3, number % 3) and config.seed == 0
-    assert trained[-1].data.folds == 0 and trained[-1].name == "denoising_tiny_best_seed0"
+    assert status == 0 and len(trained) == 3 * 2 * 3 + 3
+    for number, config in enumerate(trained[:-3]):  # each fold with the next seed
+        assert (config.data.folds, config.data.fold, config.seed) == (3, number % 3, number % 3)
+    assert [c.name for c in trained[-3:]] == [f"denoising_tiny_best_seed{seed}" for seed in range(3)]
+    assert all(config.data.folds == 0 for config in trained[-3:])
     best = found["trials"][found["best"]]
     assert best["setting"] == {"corruption.std": 0.35, "code.size": 4}
     assert best["values"] == pytest.approx([0.0065, 0.0165, 0.0265])
@@ -196,6 +197,11 @@ def test_test_and_train_have_no_say(tuned, monkeypatch):
     assert tuned(SEARCH, "--grid", "--folds=0")[3]["trials"][0]["setting"]["code.size"] == 4
 
 
+def test_seeds_come_again_where_there_are_more_folds(tuned):
+    trained = tuned("--search=corruption.std={0.2,0.3}", "--grid", "--folds=3", "--seeds=5,6")[4]
+    assert [(config.data.fold, config.seed) for config in trained[:3]] == [(0, 5), (1, 6), (2, 5)]
+
+
 def test_without_folds_the_usual_valid_split_and_every_seed(tuned):
     _, _, _, found, trained = tuned(SEARCH, "--trials=2", "--folds=0", "--seeds=5,6", "--metric=squared_error")
     assert len(trained) == 2 * 2 + 2 and all(config.data.folds == 0 for config in trained)
@@ -204,7 +210,7 @@ def test_without_folds_the_usual_valid_split_and_every_seed(tuned):
 
 
 def test_the_command_line_trains_the_best(tuned):
-    _, out, _, found, trained = tuned(SEARCH, "--trials=3", "--folds=2", "--config.encoder.widths=(7,)")
+    _, out, _, found, trained = tuned(SEARCH, "--trials=3", "--folds=2", "--seeds=0", "--config.encoder.widths=(7,)")
     assert found["command"] in out
     arguments = shlex.split(found["command"])
     assert arguments[:3] == ["python", "-m", "aejax.main"]

@@ -183,7 +183,8 @@ def _share_of_seed(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     spread = lambda part: part["variance"] * part["models"] / (part["models"] - 1)  # noqa: E731
     shares = [100 * spread(row["by_seed"]) / spread(row["by_resampling"]) for row in known]
     low, high = min(shares), max(shares)
-    return [f"The seed alone makes {low:.0f} % to {high:.0f} % of the variance that seed and sample make together."]
+    told = f"The seed alone makes {low:.0f} % to {high:.0f} % of the variance that seed and sample make together"
+    return [told + (" (above 100 %: too few models to tell)." if high > 100 else ".")]
 
 
 def _reference(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -44,7 +44,10 @@ def keys_of_classifier(study: Study) -> dict[str, Any]:
     Raises:
       UserError: there is no such config.
     """
-    config, _, _ = training.parse(["aejax", f"--config={study.flags.classifier}"])
+    try:
+        config, _, _ = training.parse(["aejax", f"--config={study.flags.classifier}"])
+    except UserError as error:
+        raise UserError(str(error).replace("--config", "--classifier")) from None
     keys = of_classifier(study.config, "code") | {"code.name": "deterministic", "code.activation": "sigmoid"}
     for section in SECTIONS:
         keys |= flattened(config[section], section)

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from aejax.analysis import figure
 from aejax.studies import bands
+from aejax.studies.pretraining_report import sure
 
 COLOURS = (figure.VERMILLION, figure.BLUE, figure.SKY, figure.PURPLE, figure.GREEN, figure.ORANGE, figure.BLACK)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -52,15 +53,15 @@ def draw(numbers: Mapping[str, Any], name: str) -> Figure:
     for line in right.lines:
         line.set_markevery(max(1, len(rows[0]["k"]) // 8))
     right.set_xscale("log")
-    right.set_ylim(0, None)
-    right.legend(fontsize=6.5, frameon=False)
+    right.set_ylim(0, 1.35 * max(value.mean for row in rows for value in row["precision"]))
+    right.legend(fontsize=6.5, frameon=False, ncols=2, loc="upper right")
     for axes, label in ((left, "mean average precision"), (right, "retrieved, k")):
         figure.tidy(axes)
         axes.set_xlabel(label, fontsize=8)
     left.grid(visible=False)
     right.set_ylabel("precision among the first k", fontsize=8)
     seeds = len(numbers["seeds"])
-    over = f"mean ± standard deviation of {seeds} seeds" if seeds > 1 else "one seed"
+    over = f"mean ± standard deviation of {seeds} seeds, of LSH of its draws" if seeds > 1 else "one seed"
     title = f"{name}: whose {numbers['bits']} bits find the same class?\n"
     title += f"{numbers['queries']:,} test queries, {numbers['database']:,} training examples; {over}"
     figure.set_title(f, title)
@@ -81,11 +82,12 @@ def summarise(numbers: Mapping[str, Any]) -> list[str]:
 
 
 def _against(own: Mapping[str, Any], other: Mapping[str, Any]) -> str:
-    """The autoencoder beside another source; a difference below two of its standard errors is noise."""
+    """The autoencoder beside another source; a difference within 95 % of its noise is none."""
     a, b = own["mean_average_precision"], other["mean_average_precision"]
     errors = [0.0 if m.std is None else m.std / math.sqrt(m.count) for m in (a, b)]
     gap, error = a.mean - b.mean, math.hypot(*errors)
-    told = "as well as" if abs(gap) <= 2 * error else "better than" if gap > 0 else "worse than"
+    few = min((m.count for m in (a, b) if m.std is not None), default=2)
+    told = "as well as" if abs(gap) <= sure(few) * error else "better than" if gap > 0 else "worse than"
     known = f" ± {error:.3f}" if error else ""
     return f"The autoencoder's bits do {told} those of {other['source']}: {gap:+.3f}{known} mAP."
 

@@ -4,11 +4,11 @@
 
 The config's autoencoder is trained on all of train without labels, once a seed. Then its encoder, with a dense head of
 one output a class, learns from so many labelled examples in three ways: ``frozen``, the weights of ``--parts`` as they
-are; ``fine_tuned``, learning on from there at ``--encoder_rate`` times the rate of the head; and ``scratch``, the same
-net from its own initial weights. The labelled examples are drawn anew, as many of each class, ``--draws`` times for up
-to ``FEW`` labels, once a seed beyond; draw d goes with the d-th seed, in turn, in all three ways alike, so that their
-differences are paired. Every classifier takes the same steps, and its last weights are tested: with few labels there
-are none to spare for a choice of when to stop.
+are; ``fine_tuned``, learning on from there, the encoder at ``--encoder_rate`` times the head's rate; and ``scratch``,
+the same net from its own initial weights. The labelled examples are drawn anew, as many of each class, ``--draws``
+times for up to ``FEW`` labels, once a seed beyond; draw d goes with the d-th seed, in turn, in all three ways alike,
+so that their differences are paired. Every classifier takes the same steps, and its last weights are tested: with few
+labels there are none to spare for a choice of when to stop.
 
 ``--parts=encoder/convs_0,encoder/convs_1`` reuses the lower layers of a net alone; the layers above them start anew.
 """
@@ -17,10 +17,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax
 from absl import flags as absl_flags
 from ml_collections import FrozenConfigDict
 
 from aejax import files, logs
+from aejax import model as models
 from aejax.classifier import FEATURES
 from aejax.data import Dataset
 from aejax.errors import UserError
@@ -56,7 +58,7 @@ def numbers_of_labels(given: Sequence[str], examples: int, classes: int) -> dict
         share = text.removesuffix("%")
         try:
             count = examples if text == "all" else round(examples * float(share) / 100) if share != text else int(text)
-        except ValueError:
+        except (ValueError, OverflowError):
             count = 0
         if not classes <= count <= examples or count in found.values():
             raise UserError(
@@ -104,6 +106,24 @@ def check(study: Study) -> None:
         raise UserError(f"--on={flags.on}: accepted are {', '.join(FEATURES)}")
     if not any(part.split("/")[0] == "encoder" for part in flags.parts):
         raise UserError(f"--parts={','.join(flags.parts)}: accepted: encoder, or layers of it such as encoder/layers_0")
+    if flags.encoder_rate != 1 and "encoder" not in flags.parts:
+        raise UserError(
+            f"--encoder_rate={flags.encoder_rate} would slow the layers that start anew too; accepted: 1, or "
+            "--parts=encoder,code"
+        )
+
+
+def check_parts(study: Study, dataset: Dataset) -> None:
+    """Refuse names in ``--parts`` that nothing of the encoder or code lies below.
+
+    Raises:
+      UserError: naming the layers that there are.
+    """
+    model = models.build(study.config, dataset.shape, len(dataset.classes))
+    params = jax.eval_shape(lambda: models.init(model, 0))["params"]
+    known = ["code", "encoder", *(f"encoder/{name}" for name in params["encoder"])]
+    if unknown := [part for part in study.flags.parts if part not in known]:
+        raise UserError(f"--parts={','.join(study.flags.parts)}: no {unknown[0]!r}; accepted: {', '.join(known)}")
 
 
 def plan(study: Study, labels: Mapping[str, int], examples: int) -> tuple[list[Planned], dict[tuple, list[Planned]]]:
@@ -117,7 +137,7 @@ def plan(study: Study, labels: Mapping[str, int], examples: int) -> tuple[list[P
         for number in range(draws):
             seed, source = (x[number % len(study.seeds)] for x in (study.seeds, sources))
             drawn = {"seed": seed + number // len(study.seeds), "data.labels_seed": number if count < examples else 0}
-            for way, keys in ways(flags.parts, flags.encoder_rate, str(source.workdir)).items():
+            for way, keys in ways(flags.parts, flags.encoder_rate, str(source.workdir.resolve())).items():
                 name = f"labels{count}_draw{number}_{way}"
                 told = f"{count:,} labels, draw {number}, {way.replace('_', '-')}"
                 run = study.plan(name, told, {**common, **scheduled, **drawn, **keys})
@@ -172,6 +192,7 @@ def study(study: Study) -> command.Findings:
     if dataset.train.labels is None or not len(dataset.test):
         raise UserError(f"config.data.name={study.config.data.name!r}: labels and a test split are needed")
     labels = numbers_of_labels(study.flags.labels, len(dataset.train), len(dataset.classes))
+    check_parts(study, dataset)
     sources, planned = plan(study, labels, len(dataset.train))
     classifiers = [run for runs in by_draw(planned) for run in runs]
     study.train(sources, later=len(classifiers))

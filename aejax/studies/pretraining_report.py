@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import scipy.stats
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
@@ -22,6 +23,11 @@ NAMES = {"scratch": "from scratch", "frozen": "frozen", "fine_tuned": "fine-tune
 def standard_error(mean: Mean) -> float:
     """``std / √n``, NaN of one value."""
     return math.nan if mean.std is None else mean.std / math.sqrt(mean.count)
+
+
+def sure(count: int) -> float:
+    """How many standard errors of a mean of ``count`` values are 95 %: Student's t, 12.7 for two, 2.3 for ten."""
+    return float(scipy.stats.t.ppf(0.975, count - 1))
 
 
 def tabulate(numbers: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -93,7 +99,7 @@ def summarise(numbers: Mapping[str, Any]) -> list[str]:
         lines.append(f"{row['labels']:,} labels: test accuracy in percent {told}.")
         best = max(("frozen", "fine_tuned"), key=lambda way: ways[way]["test_accuracy"].mean)
         lines.append(f"  {_verdict(ways[best]['over_scratch'], NAMES[best])}")
-    return [*lines, *_worth(numbers["rows"])]
+    return [*lines, *_worth(numbers["rows"]), *_against_all(numbers["rows"])]
 
 
 def _verdict(over: Mean, name: str) -> str:
@@ -101,10 +107,22 @@ def _verdict(over: Mean, name: str) -> str:
     if not math.isfinite(error):
         return f"Pretrained, {name}: {over.mean:+.2f} points over scratch in one draw."
     paired = f"(standard error over {over.count} paired draws)"
-    if abs(over.mean) <= 2 * error:
+    if abs(over.mean) <= sure(over.count) * error:
         return f"Pretrained, {name}, is within noise of scratch: {over.mean:+.2f} ± {error:.2f} points {paired}."
     how = "gains" if over.mean > 0 else "loses"
     return f"Pretrained, {name}, {how} {abs(over.mean):.2f} ± {error:.2f} points {paired}."
+
+
+def _against_all(rows: list[Mapping[str, Any]]) -> list[str]:
+    """Pretraining with the fewest labels beside the same net with the most."""
+    if len(rows) < 2:
+        return []
+    ways = {way: rows[0]["ways"][way]["test_accuracy"] for way in ("frozen", "fine_tuned")}
+    way = max(ways, key=lambda name: ways[name].mean)
+    every = rows[-1]["ways"]["scratch"]["test_accuracy"]
+    gap = f"{ways[way].mean - every.mean:+.2f} points"
+    few, most = (f"{row['labels']:,}" for row in (rows[0], rows[-1]))
+    return [f"Pretrained, {NAMES[way]}, with {few} labels: {gap} beside scratch with {most} ({every})."]
 
 
 def _worth(rows: list[Mapping[str, Any]]) -> list[str]:

@@ -127,6 +127,8 @@ class Study:
           Stopped: by a signal; the run that was under way has been saved.
           UserError: a mistake in a run's config, the data or the folder; a non-finite loss.
         """
+        for run in planned[:1]:  # data that do not serve are told before there is a folder
+            checks.check_data(run.config, self.dataset(run.config.data))
         self._write_settings()
         there = {run.name for run in planned if run.diverged or run.finished()}
         total, left = self._number + len(planned) + later, len(planned) - len(there) + later

@@ -5,10 +5,10 @@
 
 Put quotes around ``--search``: a shell takes braces apart. What it may say of a key: ``aejax.studies.search``.
 
-A trial is one setting of the keys, trained once a fold (and a seed, where ``--seeds`` has several); its figure is the
-mean of ``--metric`` over the parts that it was not trained on. ``--folds=0`` compares on the usual valid split instead.
-The trial with the lowest mean is trained once more as the config would be, and that run alone is looked at on test:
-the line of test that every run leaves in its metrics.jsonl is read of no other.
+A trial is one setting of the keys, trained once a fold, each with the next of ``--seeds``; its figure is the
+mean of ``--metric`` over the parts that it was not trained on. ``--folds=0`` compares on the usual valid split, with
+every seed. The trial with the lowest mean is trained anew as the config would be, once a seed; these alone are looked
+at on test: the line of test that every run leaves in its metrics.jsonl is read of no other.
 """
 
 import math
@@ -72,7 +72,7 @@ def _below(key: str, names: Sequence[str]) -> bool:
 
 
 def plan(study: Study, settings: Sequence[search.Setting]) -> list[list[Planned]]:
-    """The runs of each trial: one a fold and seed.
+    """The runs of each trial: one a fold, or without folds one a seed.
 
     Raises:
       UserError: a setting is refused.
@@ -91,10 +91,12 @@ def plan(study: Study, settings: Sequence[search.Setting]) -> list[list[Planned]
         checks.check_overrides(run.config, setting)
         return run
 
+    seeds = study.seeds
+    pairs = [(fold, seeds[fold % len(seeds)]) for fold in range(folds)] or [(0, seed) for seed in seeds]
     planned = []
     for number, setting in enumerate(settings):
         try:
-            runs = [one(number, setting, fold, seed) for fold in range(max(folds, 1)) for seed in study.seeds]
+            runs = [one(number, setting, fold, seed) for fold, seed in pairs]
         except UserError as error:
             raise UserError(f"--search: with {shown(setting)}: {error}") from None
         planned.append(runs)
@@ -198,7 +200,7 @@ def define(flags: absl_flags.FlagValues) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit status; see ``command.execute``."""
-    return command.execute("tune", study, argv, define, seeds="0")
+    return command.execute("tune", study, argv, define, seeds="0,1,2")
 
 
 if __name__ == "__main__":
