@@ -89,7 +89,7 @@ def test_votes():
 
 def test_progress_is_told_where_there_is_no_terminal(capsys):
     assert list(progress.over(range(3), "steps", seconds=0)) == [0, 1, 2]
-    assert capsys.readouterr().err.splitlines()[-1] == "steps: 67 %"
+    assert capsys.readouterr().err.splitlines()[-1] == "steps: 2 of 3"
     assert list(progress.over(range(3), "steps")) == [0, 1, 2] and not capsys.readouterr().err
 
 
