@@ -3,7 +3,7 @@
 The last layer has one filter for each channel of the image. ``:pooling`` shrinks by max-pooling and grows by
 up-sampling and convolution; ``:cifar10`` is a larger net for colour images.
 
-    python -m aejax.main --config=configs/conv.py                 # 3,600 digits, 30 epochs: 38 s on two cores
+    python -m aejax.main --config=configs/conv.py                 # 3,600 digits, 30 epochs: 22 s on two cores
     python -m aejax.main --config=configs/conv.py:fashion_mnist   # 59,000 images, 10 epochs: about 4 min
 
 Cross-entropy per pixel on test at seed 0: .1179 on digits, .2806 on Fashion-MNIST.
