@@ -4,7 +4,7 @@ Three layers of 5x5 filters; of each of the 16 maps one activation stays, and of
 The decoder is one linear transposed convolution of 11x11, whose filters become strokes. ``:maps128`` is the paper's
 size, for a GPU.
 
-    python -m aejax.main --config=configs/conv_wta.py              # 3,600 digits, 20 epochs: about 3 min on two cores
+    python -m aejax.main --config=configs/conv_wta.py              # 3,600 digits, 20 epochs: about 2 min on two cores
     python -m aejax.analysis.filters --workdir=runs/conv_wta       # the 16 strokes
 
 Evaluation encodes with plain ReLU maps, which the decoder never saw: its loss says nothing. At seed 0.
