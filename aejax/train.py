@@ -114,14 +114,8 @@ def loop(trainer: Trainer, workdir: Path, checkpoints: Checkpoints, began: float
                 s = source.at(trainer.step)
                 count = min(pace.steps(), s.stop - trainer.step)
                 trainer.state, trainer.sums = trainer.stretch(
-                    trainer.state,
-                    trainer.sums,
-                    s.examples,
-                    s.order,
-                    np.int32(s.first),
-                    np.int32(count),
-                    trainer.preprocessing,
-                    trainer.arguments,
+                    trainer.state, trainer.sums, s.examples, s.order, np.int32(s.first), np.int32(count),
+                    trainer.preprocessing, trainer.arguments,
                 )
                 refuse_non_finite(trainer, checkpoints)
                 if trainer.step == first:

@@ -91,11 +91,8 @@ class Trainer:
         """The shapes, types and places of the items of a checkpoint with this ``meta``."""
         state = jax.eval_shape(lambda a: programs.init_state(self.model, a), self.arguments)
         trees = {
-            "params": state.params,
-            "opt_state": state.opt_state,
-            "sums": self._zero_sums,
-            "best": state.variables,
-            **_filled(state.collections),
+            "params": state.params, "opt_state": state.opt_state, "sums": self._zero_sums,
+            "best": state.variables, **_filled(state.collections),
             "preprocessing": {k: jax.ShapeDtypeStruct(s, jnp.float32) for k, s in meta["preprocessing"].items()},
         }
         if meta["best_step"] < 0 or not self.config.checkpoint.best:
@@ -127,11 +124,8 @@ class Trainer:
 
     def save(self, checkpoints: Checkpoints) -> None:
         items = {
-            "params": self.state.params,
-            "opt_state": self.state.opt_state,
-            "sums": self.sums,
-            "preprocessing": self.preprocessing,
-            **_filled(self.state.collections),
+            "params": self.state.params, "opt_state": self.state.opt_state, "sums": self.sums,
+            "preprocessing": self.preprocessing, **_filled(self.state.collections),
         }
         if self.best is not None:
             items["best"] = self.best

@@ -30,7 +30,7 @@ def read_config(workdir: Path) -> dict[str, Any]:
     """
     path = workdir / CONFIG
     try:
-        return completed(json.loads(path.read_text(encoding="utf-8")))
+        return completed(files.read_json(path))
     except FileNotFoundError:
         raise UserError(f"no run in {workdir}: it has no {CONFIG}; accepted: the --workdir of a run") from None
     except (OSError, ValueError, AttributeError) as error:

@@ -17,6 +17,7 @@ import numpy as np
 from absl import flags as absl_flags
 
 import aejax
+from aejax import log_likelihood
 from aejax.analysis import results
 from aejax.analysis.results import Findings, Outcome
 from aejax.errors import UserError
@@ -25,7 +26,7 @@ from aejax.errors import UserError
 SAME = ("deterministic", "gated", "jump_relu", "k_sparse", "top_k", "vector_quantised")
 DRAWN = ("gaussian_noise", "importance_weighted", "learned_noise", "straight_through", "variational")
 # Codes that are a Gaussian for each example, to which a prior N(0, I) belongs.
-VARIATIONAL = ("importance_weighted", "variational")
+VARIATIONAL = log_likelihood.CODES
 
 WORKDIR = ("workdir", "DIR", "The work directory of a run.")
 OF_ALL = ("workdir", "help", "h")  # flags that every command about one run has

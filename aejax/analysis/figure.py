@@ -68,6 +68,13 @@ def tidy(axes: Axes) -> None:
     axes.set_axisbelow(True)
 
 
+def name_axes(axes: Axes, title: str, x: str, y: str) -> None:
+    """A plot's title and what its axes are."""
+    axes.set_title(title, fontsize=9)
+    axes.set_xlabel(x, fontsize=8)
+    axes.set_ylabel(y, fontsize=8)
+
+
 def scatter_by_class(
     axes: Axes, points: np.ndarray, labels: np.ndarray, names: Sequence[str], size: float = 7.0
 ) -> None:

@@ -85,11 +85,7 @@ def how_encoded(config: Mapping) -> str:
 
 def subset(split: Any, most: int) -> np.ndarray:
     """Which examples to take of a split with more than ``most``: as many of each class, or evenly spaced; sorted."""
-    if len(split.images) <= most:
-        return np.arange(len(split.images))
-    if split.labels is None:
-        return selection.evenly(len(split.images), most)
-    return np.sort(selection.by_class(np.asarray(split.labels), most))
+    return selection.subset(split.labels, len(split.images), most)
 
 
 def flat_codes(run: Any, split: Any, posterior: bool = False) -> np.ndarray:

@@ -29,6 +29,14 @@ def by_class(labels: np.ndarray, count: int) -> np.ndarray:
     return chosen[np.lexsort((chosen, labels[chosen]))]
 
 
+def subset(labels: np.ndarray | None, total: int, most: int) -> np.ndarray:
+    """Which of ``total`` examples to take where they are more than ``most``: as many of each class of the labels
+    [total], or evenly spaced without; sorted."""
+    if total <= most:
+        return np.arange(total)
+    return evenly(total, most) if labels is None else np.sort(by_class(np.asarray(labels), most))
+
+
 def over_ranking(score: np.ndarray, count: int) -> np.ndarray:
     """``count`` indices evenly spaced over the ranking by ``score`` [n], highest first, both ends among them."""
     order = np.argsort(-score, kind="stable")

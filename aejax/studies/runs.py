@@ -186,7 +186,7 @@ class Study:
         if not path.exists():
             return
         try:
-            there = dict(json.loads(path.read_text(encoding="utf-8")))
+            there = dict(files.read_json(path))
             config = workdirs.completed(there.get("config", {}))
         except (OSError, ValueError, AttributeError) as error:
             raise UserError(f"{path} cannot be read: {error}") from None
@@ -212,7 +212,7 @@ def remembered(path: Path, asked: Mapping[str, Any], compute: Callable[[], Mappi
     """
     asked = json.loads(json.dumps(asked))
     try:
-        known = [dict(entry) for entry in json.loads(path.read_text(encoding="utf-8"))["measured"]]
+        known = [dict(entry) for entry in files.read_json(path)["measured"]]
     except (OSError, ValueError, KeyError, TypeError):  # none yet, or not whole
         known = []
     for entry in known:

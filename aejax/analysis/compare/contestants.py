@@ -12,6 +12,7 @@ import numpy as np
 from aejax import files, logs
 from aejax.analysis import command, features, reconstructions, selection
 from aejax.analysis.compare import scores
+from aejax.analysis.known_codes import subset
 from aejax.errors import UserError
 
 TEST = 10_000  # test examples that are measured
@@ -110,15 +111,6 @@ def same(a: Any, b: Any) -> bool:
 def scaled(images: np.ndarray) -> np.ndarray:
     """Raw images as float32: integers in [0, 1], floats as they are; the scale of ``Run.picture``, whatever the run."""
     return images.astype(np.float32) / (255 if np.issubdtype(images.dtype, np.integer) else 1)
-
-
-def subset(split: Any, most: int) -> np.ndarray:
-    """Which examples of a split to take: all, or so many of them, as equal a number a class as can be."""
-    n = len(split.images)
-    if n <= most:
-        return np.arange(n)
-    labels = split.labels
-    return selection.evenly(n, most) if labels is None else np.sort(selection.by_class(np.asarray(labels), most))
 
 
 def rebuilt(run: Any, images: np.ndarray) -> np.ndarray:

@@ -6,10 +6,7 @@ import numpy as np
 from sklearn.metrics import silhouette_samples
 
 from aejax.analysis import nearest
-
-# Burda, Grosse, Salakhutdinov (arXiv 1509.00519), section 5.2: a latent unit is active where the variance of its mean
-# over the examples exceeds this.
-ACTIVE_VARIANCE = 0.01
+from aejax.codes.variational import ACTIVE
 
 
 def nearest_right(
@@ -69,7 +66,8 @@ def units(encode: Callable, images: np.ndarray, gaussian: bool, block: int = 100
     """How many units of the code are active, and how many are not 0 for an image, on average.
 
     Active is a unit whose code is not the same for all images; one that is a Gaussian's mean, whose variance over
-    them exceeds ``ACTIVE_VARIANCE``. A unit of maps [n, h, w, d] is a whole map, its variance that over all places.
+    them exceeds ``ACTIVE`` (Burda et al.). A unit of maps [n, h, w, d] is a whole map, its variance that over all
+    places.
 
     Args:
       encode: raw images -> codes [n, d] or [n, h, w, d].
@@ -86,7 +84,7 @@ def units(encode: Callable, images: np.ndarray, gaussian: bool, block: int = 100
         low, high = np.minimum(low, rows.min(axis=0)), np.maximum(high, rows.max(axis=0))
         total, squares, shots = total + rows.sum(axis=0), squares + np.square(rows).sum(axis=0), shots + len(rows)
     variance = squares / shots - np.square(total / shots)
-    return int(np.sum(variance > ACTIVE_VARIANCE if gaussian else high > low)), firing / len(images)
+    return int(np.sum(variance > ACTIVE if gaussian else high > low)), firing / len(images)
 
 
 def paired(a: np.ndarray, b: np.ndarray) -> tuple[float, float, int]:

@@ -51,9 +51,7 @@ def draw(m: Measured, noun: str, title: str) -> Figure:
 
 
 def _labels(axes: Axes, title: str, x: str, y: str) -> None:
-    axes.set_title(title, fontsize=9)
-    axes.set_xlabel(x, fontsize=8)
-    axes.set_ylabel(y, fontsize=8)
+    figure.name_axes(axes, title, x, y)
     if axes.get_legend_handles_labels()[0]:
         axes.legend(fontsize=6.5, frameon=False)
 

@@ -41,9 +41,7 @@ def zeros(codes: np.ndarray) -> dict[str, Any]:
 
 def scored(labels: np.ndarray | None, n: int) -> np.ndarray:
     """Which of n points are scored: all, or where they are many the first of each class."""
-    if n <= SCORED:
-        return np.arange(n)
-    return selection.evenly(n, SCORED) if labels is None else np.sort(selection.by_class(labels, SCORED))
+    return selection.subset(labels, n, SCORED)
 
 
 def first(labels: np.ndarray | None, n: int, count: int) -> np.ndarray:

@@ -126,7 +126,8 @@ def analyse(workdir: Path, flags) -> command.Findings:
     found = densities.fitted(run, codes, valid, flags.components, flags.seed)
     total = float(known_codes.comparable(run, train.images[: sampling.SCORED]).sum(axis=(1, 2, 3)).mean())
     sets = sampling.Sets.of(run, dataset, total)
-    drawn, references = sampling.draw_all(run, train, sets, found, max(len(sets.test), flags.images), total, flags.seed)
+    count = max(len(sets.test), flags.images)
+    drawn, references, nearest = sampling.draw_all(run, train, sets, found, count, total, flags.seed)
     names = [] if train.labels is None else command.class_names(dataset, train.labels)
     noise, more = draws.drawn(run, test, flags.seed, noun)
     numbers = {
@@ -138,7 +139,7 @@ def analyse(workdir: Path, flags) -> command.Findings:
         "components_given": bool(flags.components),
         "chosen_on": "valid" if len(valid) else "a tenth of train",
         "distance_to_train": {name: away.mean() for name, away in references.items()},
-        "references": {**sets.scores(), **sampling.class_shift(run, train, sets, names)},
+        "references": {**sets.scores(), **sampling.class_shift(train, nearest, names)},
         "densities": {
             name: sampling.score(d, sets, references, train, names, flags.images) for name, d in drawn.items()
         },

@@ -69,8 +69,9 @@ class Drawn:
 
 def draw_all(
     run: Any, train: Any, sets: Sets, found: Mapping[str, densities.Density], count: int, total: float, seed: int
-) -> tuple[dict[str, Drawn], dict[str, np.ndarray]]:
-    """``count`` examples from each of the densities found, and how far from train those of ``sets`` of test are.
+) -> tuple[dict[str, Drawn], dict[str, np.ndarray], np.ndarray]:
+    """``count`` examples from each of the densities found, how far from train those of ``sets`` of test are, and the
+    training examples nearest to their reconstructions.
 
     Args:
       run: as ``aejax.load`` gives it.
@@ -91,7 +92,7 @@ def draw_all(
     ends = np.cumsum([len(x) for x in queries.values()])[:-1]
     rows, away = (dict(zip(queries, np.split(x, ends), strict=True)) for x in nearest)
     drawn = {name: Drawn(found[name], examples[name], outside[name], rows[name], away[name]) for name in found}
-    return drawn, {name: away[name] for name in ("test", "reconstructions")}
+    return drawn, {name: away[name] for name in ("test", "reconstructions")}, rows["reconstructions"]
 
 
 def score(drawn: Drawn, sets: Sets, references: Mapping, train: Any, names: Sequence[str], images: int) -> dict:
@@ -110,9 +111,9 @@ def score(drawn: Drawn, sets: Sets, references: Mapping, train: Any, names: Sequ
     return {**numbers, "nearest_train_indices": drawn.rows[:images]}
 
 
-def class_shift(run: Any, train: Any, sets: Sets, names: Sequence[str]) -> dict[str, float]:
-    """What ``realism.tallied`` finds of the reconstructions of test: the decoder's part of what densities have."""
+def class_shift(train: Any, rows: np.ndarray, names: Sequence[str]) -> dict[str, float]:
+    """What ``realism.tallied`` finds of the training examples ``rows`` nearest to reconstructions of test: the part of
+    the decoder in what densities have."""
     if train.labels is None:
         return {}
-    rows, _ = nearest_images.nearest_images(run, train.images, sets.tested)
     return {"class_shift_percent": realism.tallied(np.asarray(train.labels), rows, names)[1]}

@@ -16,10 +16,11 @@ import numpy as np
 from aejax.analysis import command, filters, selection
 from aejax.analysis.reconstructions import expected, squared_errors
 from aejax.analysis.sparsity import truncation
-from aejax.analysis.sparsity.measures import ACTIVE_VARIANCE, UNVARYING, Activity
+from aejax.analysis.sparsity.measures import UNVARYING, Activity
 from aejax.analysis.sparsity.panels import draw
 from aejax.analysis.sparsity.summary import summarise
 from aejax.analysis.sparsity.survey import Survey, describe, survey
+from aejax.codes.variational import ACTIVE
 from aejax.errors import UserError
 
 # Codes that are not in encoding what the decoder sees in training, in words. Winners are those of a block of examples.
@@ -53,7 +54,7 @@ def units(activity: Activity, firing_train: np.ndarray, variational: bool) -> di
         "hardly_varying_on_test": np.flatnonzero(activity.variance <= UNVARYING * activity.variance.max()),
     }
     if variational:
-        numbers["active_by_variance_of_means"] = np.flatnonzero(activity.variance > ACTIVE_VARIANCE)
+        numbers["active_by_variance_of_means"] = np.flatnonzero(activity.variance > ACTIVE)
     return numbers
 
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-ACTIVE_VARIANCE = 0.01  # of a Gaussian code's means, above which a unit counts as used (Burda et al., arXiv 1509.00519)
 UNVARYING = 1e-3  # of the largest variance of a unit, below which a unit hardly varies
 QUANTILES = (0, 10, 25, 50, 75, 90, 100)  # percent
 

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from aejax.analysis import figure
-from aejax.analysis.sparsity.measures import ACTIVE_VARIANCE
 from aejax.analysis.sparsity.summary import percent
 from aejax.analysis.sparsity.survey import Survey, against
+from aejax.codes.variational import ACTIVE
 
 COLOURS = (figure.BLUE, figure.VERMILLION)  # encoding, as trained
 OF_MAPS = " (a map: anywhere)"
@@ -55,12 +55,6 @@ def draw(surveys: Sequence[Survey], firing_train: np.ndarray, noun: str, title: 
     return picture
 
 
-def _labels(axes: Axes, title: str, x: str, y: str) -> None:
-    axes.set_title(title, fontsize=9)
-    axes.set_xlabel(x, fontsize=8)
-    axes.set_ylabel(y, fontsize=8)
-
-
 def _legend(axes: Axes, **where) -> None:
     if axes.get_legend_handles_labels()[0]:
         axes.legend(fontsize=6.5, frameon=False, **where)
@@ -73,7 +67,7 @@ def _values(axes: Axes, surveys: Sequence[Survey], noun: str) -> None:
     axes.set_yscale("log")
     top = max(s.counts.max() for s in surveys)
     axes.set_ylim(0.7, max(10, top) ** (1.06 + 0.09 * len(surveys)))  # with room for the legend
-    _labels(axes, "Values of the code that are not 0", "activation", "count")
+    figure.name_axes(axes, "Values of the code that are not 0", "activation", "count")
     _legend(axes, loc="upper right")
 
 
@@ -100,7 +94,7 @@ def _firing(axes: Axes, surveys: Sequence[Survey], noun: str, firing_train: np.n
     else:
         axes.set_ylim(0, 104)
     _ranks(axes, len(firing_train))
-    _labels(axes, "Share of firing, sorted", "rank of the unit" + OF_MAPS * maps, f"% of {noun}s")
+    figure.name_axes(axes, "Share of firing, sorted", "rank of the unit" + OF_MAPS * maps, f"% of {noun}s")
     _legend(axes)
 
 
@@ -115,22 +109,22 @@ def _variance(axes: Axes, surveys: Sequence[Survey], noun: str, firing_train: np
         x = np.arange(1, len(ordered) + 1)
         axes.plot(x, np.where(ordered > 0, ordered, np.nan), "o-", markersize=2.5, color=colour)
     if variational:
-        axes.axhline(ACTIVE_VARIANCE, color=figure.GREY, linestyle="--", label="above: active (Burda et al.)")
+        axes.axhline(ACTIVE, color=figure.GREY, linestyle="--", label="above: active (Burda et al.)")
     _ranks(axes, len(ordered))
     axes.set_yscale("log")
     what = "means" if variational else "values"
-    _labels(axes, f"Variance of each unit's {what}, sorted", "rank of the unit", f"variance over test {noun}s")
+    figure.name_axes(axes, f"Variance of each unit's {what}, sorted", "rank of the unit", f"variance over test {noun}s")
     _legend(axes)
 
 
 def _population(axes: Axes, surveys: Sequence[Survey], noun: str) -> None:
     _sparseness(axes, surveys, "population")
-    _labels(axes, f"Population sparsity of each {noun}", "0: all units alike, 1: one alone", f"{noun}s")
+    figure.name_axes(axes, f"Population sparsity of each {noun}", "0: all units alike, 1: one alone", f"{noun}s")
 
 
 def _lifetime(axes: Axes, surveys: Sequence[Survey], noun: str) -> None:
     _sparseness(axes, surveys, "lifetime")
-    _labels(axes, "Lifetime sparsity of each unit", f"0: all {noun}s alike, 1: one alone", "units")
+    figure.name_axes(axes, "Lifetime sparsity of each unit", f"0: all {noun}s alike, 1: one alone", "units")
 
 
 def _sparseness(axes: Axes, surveys: Sequence[Survey], which: str) -> None:
@@ -152,7 +146,7 @@ def _errors(axes: Axes, surveys: Sequence[Survey], noun: str) -> None:
     name, x = against(survey)
     known = np.isfinite(x)
     x, y = x[known], survey.errors[known]
-    _labels(axes, f"Error of each {noun}, {survey.how}", f"{name} of the {noun}", "squared error")
+    figure.name_axes(axes, f"Error of each {noun}, {survey.how}", f"{name} of the {noun}", "squared error")
     if not len(x):
         axes.text(0.5, 0.5, "no code that is not 0", ha="center", fontsize=7, transform=axes.transAxes)
         return
@@ -197,5 +191,5 @@ def _tradeoff(axes: Axes, surveys: Sequence[Survey], noun: str) -> None:
         axes.set_ylim(bottom=0)
     maps = first.activity.places > 1
     what = "values" if maps else "units"
-    _labels(axes, f"Error with the largest {what} alone", f"{what} kept of each code", "mean squared error")
+    figure.name_axes(axes, f"Error with the largest {what} alone", f"{what} kept of each code", "mean squared error")
     _legend(axes)

@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from aejax.analysis.sparsity.measures import ACTIVE_VARIANCE, UNVARYING, Activity, rank_correlation
+from aejax.analysis.sparsity.measures import UNVARYING, Activity, rank_correlation
 from aejax.analysis.sparsity.survey import Survey, against
 from aejax.analysis.sparsity.truncation import enough
+from aejax.codes.variational import ACTIVE
 
 KINDS = {"population": "the mean", "lifetime": "the mean unit"}
 
@@ -47,7 +48,7 @@ def _of_units(numbers: Mapping, a: Activity, noun: str) -> list[str]:
     found = numbers["units"]
     if "active_by_variance_of_means" in found:
         active = len(found["active_by_variance_of_means"])
-        return [f"  {active} of {a.units:,} units are active: their means vary by more than {ACTIVE_VARIANCE}."]
+        return [f"  {active} of {a.units:,} units are active: their means vary by more than {ACTIVE}."]
     if a.dense:
         flat = len(found["hardly_varying_on_test"])
         return [f"  {flat} of {a.units:,} units hardly vary: less than {UNVARYING} of the largest variance."]
