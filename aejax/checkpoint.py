@@ -13,9 +13,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 from absl import logging
 
+from aejax import files
+
 FOLDER = "checkpoints"
+LANE = "lane.json"  # in the folder of a run that trained in a stack: where that is, and which of its members the run is
 FILE = 4096  # bytes that a file takes beyond its content, about
 
 
@@ -30,6 +34,14 @@ class Checkpoint(NamedTuple):
 def templates(trees: Mapping[str, Any], sharding: jax.sharding.Sharding) -> dict[str, Any]:
     """What ``read`` takes: the shapes and types of trees of arrays, and where to put them, whatever wrote them."""
     return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding), dict(trees))
+
+
+def stacked_templates(trees: Mapping[str, Any], members: int) -> dict[str, Any]:
+    """``templates`` of so many members' trees, on the host; what all share, ``preprocessing``, is there once."""
+    host = jax.sharding.SingleDeviceSharding(jax.devices("cpu")[0])
+    many = {name: tree for name, tree in trees.items() if name != "preprocessing"}
+    many = jax.tree.map(lambda a: jax.ShapeDtypeStruct((members, *a.shape), a.dtype), many)
+    return templates({**many, **{name: trees[name] for name in trees.keys() - many.keys()}}, host)
 
 
 class Checkpoints:
@@ -141,3 +153,41 @@ class Checkpoints:
             if not aside.exists():
                 return (self.folder / str(step)).rename(aside)
         raise OSError(errno.EEXIST, "too many unreadable checkpoints", str(self.folder))
+
+
+class Lane:
+    """One member's part of a stack's checkpoints, to be read as a run's own are."""
+
+    def __init__(self, workdir: Path):
+        where = files.read_json(workdir / LANE)
+        self._stack, self._number = Checkpoints(workdir / where["stack"]), where["lane"]
+
+    def steps(self) -> list[int]:
+        """The steps at which the stack was saved, oldest first; a member may have stopped before."""
+        return self._stack.steps()
+
+    def read(self, step: int, templates: Mapping[str, Any]) -> Checkpoint:
+        """The items named by ``templates``, as ``Checkpoints.read``; its step is the member's own."""
+        meta = self._stack.read(step, {}).meta
+        found = {}
+        if templates:
+            many = self._stack.read(step, stacked_templates(templates, len(meta["lanes"]))).items
+            shared = {"preprocessing"} & many.keys()
+            own = {name: many[name] for name in many.keys() - shared}
+            found = jax.tree.map(lambda a: np.asarray(a[self._number]), own) | {name: many[name] for name in shared}
+            found = jax.tree.map(lambda a, like: jax.device_put(np.asarray(a), like.sharding), found, dict(templates))
+        return Checkpoint(meta["steps"][self._number], found, meta["lanes"][self._number])
+
+    def newest(self, templates: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> Checkpoint | None:
+        """As ``Checkpoints.newest``; what cannot be read stays, for the stack to see to."""
+        for step in reversed(self.steps()):
+            try:
+                return self.read(step, templates(self.read(step, {}).meta))
+            except Exception:  # the stack will tell of it
+                continue
+        return None
+
+
+def of(workdir: Path) -> Checkpoints | Lane:
+    """What a run's weights are read from: its own checkpoints, or its part of those of a stack."""
+    return Lane(workdir) if (workdir / LANE).is_file() else Checkpoints(workdir)

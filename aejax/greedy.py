@@ -83,10 +83,19 @@ def layers(config: FrozenConfigDict, workdir: Path) -> list[tuple[Path, FrozenCo
     return runs
 
 
-def train(config: FrozenConfigDict, workdir: Path, run: Callable[[FrozenConfigDict, Path], int]) -> int:
-    """Train the layers that are not finished, in turn: 0, or the status of the run that was stopped."""
+def train(
+    config: FrozenConfigDict, workdir: Path, run: Callable[[FrozenConfigDict, Path], int], say: Callable[[str], None]
+) -> int:
+    """Train the layers that are not finished, in turn: 0, or the status of the run that was stopped.
+
+    Args:
+      config: of the stack.
+      workdir: of the stack.
+      run: trains a layer's config in a workdir.
+      say: tells which layer it is.
+    """
     for folder, layer in layers(config, workdir):
-        print(f"{folder}: layer of {layer.code.size} units", flush=True)
+        say(f"{folder}: layer of {layer.code.size} units")
         if status := run(layer, folder):
             return status
     return 0

@@ -40,15 +40,21 @@ def _append(path: Path, values: Mapping[str, Any]) -> None:
         file.write(json.dumps(values) + "\n")
 
 
+def stays(line: Mapping[str, Any], step: int) -> bool:
+    """Whether a line of metrics.jsonl stays where a run goes on from a step: what comes after will be written again,
+    the same, and so will the step's own line of test."""
+    return line["step"] < step + (line["split"] != "test")
+
+
 class Metrics:
     """metrics.jsonl and the event files. A line is ``{"step", "epoch", "split", figures …}`` and no clock reading.
 
-    Resuming at a step drops the lines after it, and the step's own line of test: they will be written again, the same.
+    Resuming at a step drops the lines that do not stay.
     """
 
     def __init__(self, workdir: Path, step: int, tensorboard: bool):
         self.path = workdir / METRICS
-        kept = [line for line in files.read_lines(self.path) if line["step"] < step + (line["split"] != "test")]
+        kept = [line for line in files.read_lines(self.path) if stays(line, step)]
         files.write_text(self.path, "".join(json.dumps(line) + "\n" for line in kept))
         self._events = _event_writer(workdir / "tensorboard", step) if tensorboard else None
 

@@ -119,8 +119,13 @@ def main(argv: list[str] | None = None) -> int:
     try:
         config, overrides, workdir = parse(argv)
         from aejax import checks, train  # here, since a mistake in the flags should be told at once
+        from aejax.sweep import members
 
         checks.check_overrides(config, overrides)
+        if members.specified(config):
+            from aejax.sweep import run
+
+            return run.run(config, Path(workdir) if workdir else Path("runs") / run.default_name(config))
         return train.run(config, Path(workdir) if workdir else Path("runs") / config.name)
     except UserError as error:
         print(f"aejax: {error}", file=sys.stderr)

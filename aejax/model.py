@@ -9,9 +9,10 @@ import numpy as np
 from flax import linen as nn
 from ml_collections import FrozenConfigDict
 
-from aejax import keys, parts
+from aejax import keys, parts, penalties, schema
 from aejax.autoencoder import Arguments, Autoencoder
 from aejax.classifier import Classifier
+from configs.base import base
 
 MODELS = {"autoencoder": Autoencoder, "classifier": Classifier}
 
@@ -47,14 +48,57 @@ def arguments(config: Mapping, examples: int | None = None) -> dict[str, Any]:
     return jax.device_put(found)  # NumPy's numbers: those of Python would compile a conversion
 
 
-def init(model: nn.Module, seed: jax.Array | int) -> dict[str, Any]:
+# Sections and keys that make a compiled program what it is; and numbers among them whose being 0 does.
+STRUCTURE = ("model", "precision", "encoder", "decoder", "code", "corruption", "loss", "optim", "classifier")
+STRUCTURE += ("data.whiten", "data.binarise", "train.batch_size", "eval.batch_size")
+ZERO_OR_NOT = ("optim.clip_norm", "optim.weight_decay", "optim.momentum")
+
+
+def program(config: Mapping) -> FrozenConfigDict:
+    """What of a config its compiled programs depend on: all that have the same of these can share them.
+
+    The base config but for ``STRUCTURE``, and in that every number which reaches the step as an argument at one value.
+    """
+    flat = {key: value for name in STRUCTURE for key, value in _below(config, name)}
+    found = schema.find_parts(config)
+    fixed = {"code": parts.fields(found["code"]), "loss": parts.fields(found["loss"])}
+    read = {"code": parts.parameters(found["code"]) if config["model"] == "autoencoder" else set()}
+    weights = {f"loss.{name}" for name in parts.functions(penalties)}
+    corruption, rate = config["corruption"], config["optim"]["encoder_rate"]
+    emphasis = 1.0 if corruption["emphasis"] == corruption["rest"] == 1.0 else 0.5
+    one_or_not = {"corruption.emphasis": emphasis, "corruption.rest": emphasis, "optim.encoder_rate": rate == 1.0}
+    for section, numbers in arguments(config, 1).items():
+        for key in numbers if isinstance(numbers, dict) else ():
+            name = f"{section}.{key}"
+            if key in fixed.get(section, ()) or key not in read.get(section, {key}):
+                continue
+            kept = flat[name] != 0 if name in weights or name in ZERO_OR_NOT else one_or_not.get(name, 1)
+            flat[name] = type(flat[name])(kept)
+    one = base()
+    one.update_from_flattened_dict(flat)
+    return FrozenConfigDict(one)
+
+
+def _below(config: Mapping, name: str) -> list[tuple[str, Any]]:
+    value = config
+    for part in name.split("."):
+        value = value[part]
+    return [(f"{name}.{key}", value[key]) for key in value] if hasattr(value, "keys") else [(name, value)]
+
+
+def init(model: nn.Module, seed: jax.Array | int, numbers: Arguments | None = None) -> dict[str, Any]:
     """The variables that a seed starts from: parameters, and whatever collections the parts keep beside them.
 
     Compile it: eager, it takes longer than compiling.
+
+    Args:
+      model: of a config.
+      seed: may be traced.
+      numbers: as ``arguments`` gives; those of the model's config unless given.
     """
     x = jnp.zeros((1, *model.shape))
     given = {"weight": jnp.ones(1), "key": jax.random.key(0), "train": False, "labels": jnp.zeros(1, jnp.int32)}
-    return dict(model.init(keys.root(seed, "init"), x, arguments(model.config), **given))
+    return dict(model.init(keys.root(seed, "init"), x, numbers or arguments(model.config), **given))
 
 
 def objective(

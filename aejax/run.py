@@ -10,7 +10,6 @@ from ml_collections import FrozenConfigDict
 
 from aejax import checkpoint, data, devices, inputs, keys, log_likelihood, workdirs
 from aejax import model as models
-from aejax.checkpoint import Checkpoints
 from aejax.data import Dataset, transforms
 from aejax.data.identity import identity
 from aejax.errors import UserError
@@ -212,20 +211,20 @@ def load(workdir: Path | str, best: bool = False) -> Run:
     """
     workdir = Path(workdir)
     config = FrozenConfigDict(_tuples(workdirs.read_config(workdir)))
-    checkpoints = Checkpoints(workdir)
+    checkpoints = checkpoint.of(workdir)
     problem = "it has none yet"
     for step in reversed(checkpoints.steps()):
         try:
             meta = checkpoints.read(step, {}).meta
             if best and (meta["best_step"] < 0 or not config.checkpoint.best):
                 raise UserError(f"{workdir} keeps no best weights; accepted: a valid split and config.checkpoint.best")
-            items = checkpoints.read(step, _templates(config, meta, best)).items
+            saved = checkpoints.read(step, _templates(config, meta, best))
         except UserError:
             raise
         except Exception as error:  # whatever a truncated or missing file raises; the one before may be whole
             problem = f"{step}: {' '.join(str(error).split())[:200]}"
             continue
-        number = meta["best_step"] if best else step
+        number, items = meta["best_step"] if best else saved.step, saved.items
         variables = items["best"] if best else {"params": items["params"], **items.get("collections", {})}
         return Run(config, workdir, number, meta, variables, items["preprocessing"])
     raise UserError(f"{workdir} has no checkpoint that can be read ({problem}); train with --workdir={workdir} first")

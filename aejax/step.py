@@ -5,8 +5,9 @@ compilation serves an epoch, the rest of one after a restart, and a second's wor
 On a CPU a call a step costs the shallow autoencoder a quarter of its speed.
 """
 
+import functools
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,8 +16,9 @@ import optax
 from flax import linen as nn
 from flax import struct
 from jax.sharding import Mesh
+from ml_collections import FrozenConfigDict
 
-from aejax import devices, inputs, keys, optim
+from aejax import compilation, devices, inputs, keys, optim
 from aejax import model as models
 from aejax.data.identity import identity
 from aejax.data.order import batch_rows
@@ -41,7 +43,7 @@ class State(struct.PyTreeNode):
 
 def init_state(model: nn.Module, arguments: Mapping) -> State:
     """The state before the first step."""
-    collections = models.init(model, arguments["seed"])
+    collections = models.init(model, arguments["seed"], arguments)
     params = collections.pop("params")
     return State(jnp.int32(0), params, optim.init(model.config.optim, arguments["optim"], params), collections)
 
@@ -88,6 +90,18 @@ def train_step(
     return State(state.step + 1, params, opt_state, collections), means
 
 
+def rows_of(examples: Any, rows: jax.Array) -> Any:
+    """These rows [b] of (images, labels or None); they must be there."""
+    return jax.tree.map(lambda a: a.at[rows].get(mode="promise_in_bounds"), examples)
+
+
+def added(sums: Sums, step: jax.Array, terms: Mapping[str, jax.Array]) -> Sums:
+    """The sums with those of one more step, and whether its loss was the first that is not finite."""
+    bad = (sums["first_non_finite"] < 0) & ~jnp.isfinite(terms["loss"])
+    found = jnp.where(bad, step, sums["first_non_finite"])
+    return {**{k: sums[k] + value for k, value in {**terms, "steps": 1.0}.items()}, "first_non_finite": found}
+
+
 def make_stretch(model: nn.Module, total: int, mesh: Mesh) -> Callable:
     """The compiled ``stretch(state, sums, examples, order, first, count, preprocessing, arguments)``.
 
@@ -104,12 +118,9 @@ def make_stretch(model: nn.Module, total: int, mesh: Mesh) -> Callable:
     def one(state, sums, examples, order, first, preprocessing, arguments):
         rows = batch_rows(order, state.step - first, batch)
         rows = jax.lax.with_sharding_constraint(jnp.pad(rows, (0, room - batch)), devices.batched(mesh))
-        raw, labels = jax.tree.map(lambda a: a.at[rows].get(mode="promise_in_bounds"), examples)
+        raw, labels = rows_of(examples, rows)
         following, terms = train_step(model, total, state, raw, jnp.asarray(weight), arguments, preprocessing, labels)
-        bad = (sums["first_non_finite"] < 0) & ~jnp.isfinite(terms["loss"])
-        found = jnp.where(bad, state.step, sums["first_non_finite"])
-        added = {name: sums[name] + value for name, value in {**terms, "steps": 1.0}.items()}
-        return following, {**added, "first_non_finite": found}
+        return following, added(sums, state.step, terms)
 
     def stretch(state, sums, examples, order, first, count, preprocessing, arguments):
         def body(_, carry):
@@ -120,6 +131,26 @@ def make_stretch(model: nn.Module, total: int, mesh: Mesh) -> Callable:
     return jax.jit(stretch, donate_argnums=0, out_shardings=devices.replicated(mesh))
 
 
+class Programs(NamedTuple):
+    """What a run calls: ``init(arguments) -> State``, ``stretch`` and ``evaluate``, each compiled when first called."""
+
+    init: Callable
+    stretch: Callable
+    evaluate: Callable
+
+
+@functools.lru_cache(maxsize=16)
+def programs(config: FrozenConfigDict, shape: tuple[int, int, int], classes: int, total: int, mesh: Mesh) -> Programs:
+    """The programs of all runs whose ``model.program`` is this config: made once, so compiled once."""
+    model = models.build(config, shape, classes)
+    init = jax.jit(
+        lambda arguments: init_state(model, arguments),
+        out_shardings=devices.replicated(mesh),
+        compiler_options=compilation.seldom(),
+    )
+    return Programs(init, make_stretch(model, total, mesh), make_evaluate(model, mesh))
+
+
 def make_evaluate(model: nn.Module, mesh: Mesh) -> Callable:
     """The compiled ``evaluate(variables, examples, preprocessing, arguments) -> sums over the examples``.
 
@@ -128,14 +159,22 @@ def make_evaluate(model: nn.Module, mesh: Mesh) -> Callable:
     the unit. Every example counts once: the last part-batch is padded at weight 0.
     """
 
+    spread = functools.partial(jax.lax.with_sharding_constraint, shardings=devices.batched(mesh))
+    evaluate = evaluation(model, lambda rows: devices.padded(rows, mesh), spread)
+    return jax.jit(evaluate, out_shardings=devices.replicated(mesh))
+
+
+def evaluation(model: nn.Module, padded: Callable[[int], int], spread: Callable[[jax.Array], jax.Array]) -> Callable:
+    """``make_evaluate``'s function, not compiled: ``padded`` says how many rows to take for so many, and ``spread``
+    where they lie."""
+
     def evaluate(variables, examples, preprocessing, arguments):
         n = examples[0].shape[0]
-        room = devices.padded(min(model.config.eval.batch_size, n), mesh)
+        room = padded(min(model.config.eval.batch_size, n))
 
         def batch(i):
-            rows = jax.lax.with_sharding_constraint(i * room + jnp.arange(room), devices.batched(mesh))
-            there = jnp.minimum(rows, n - 1)
-            raw, labels = jax.tree.map(lambda a: a.at[there].get(mode="promise_in_bounds"), examples)
+            rows = spread(i * room + jnp.arange(room))
+            raw, labels = rows_of(examples, jnp.minimum(rows, n - 1))
             weight = (rows < n).astype(jnp.float32)
             key = jax.random.fold_in(keys.root(arguments["seed"], "evaluate"), i)
             x = inputs.model_input(model.config.data, preprocessing, raw, keys.named(key, "binarise"))
@@ -154,4 +193,4 @@ def make_evaluate(model: nn.Module, mesh: Mesh) -> Callable:
 
         return jax.lax.fori_loop(1, -(-n // room), add, batch(0))
 
-    return jax.jit(evaluate, out_shardings=devices.replicated(mesh))
+    return evaluate

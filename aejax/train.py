@@ -1,20 +1,20 @@
 """The one loop: it logs, evaluates, draws and saves; the steps themselves are compiled, many to a call."""
 
-import signal
-import sys
-import threading
+import functools
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from ml_collections import FrozenConfigDict
 
-from aejax import checks, data, devices, files, greedy, logs, workdirs
+from aejax import checkpoint, checks, files, greedy, logs, workdirs
 from aejax.checkpoint import Checkpoints
-from aejax.errors import Diverged
+from aejax.errors import Diverged, UserError
 from aejax.feed import feed
+from aejax.host import Host
 from aejax.pictures import Pictures
+from aejax.sweep import members
 from aejax.trainer import Trainer
 
 SECONDS_A_CALL = 0.5  # what a call of the compiled program is aimed to take, so that progress shows and signals work
@@ -35,67 +35,70 @@ class Pace:
             self._next = max(1, min(8 * steps, round(steps * self._seconds / max(seconds, 1e-6))))
 
 
-class Signals:
-    """Within it, SIGTERM and SIGINT are noted in ``received``, to stop after the call; a second one stops at once."""
-
-    def __init__(self):
-        self.received: int | None = None
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self):
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
-                self._before[number] = signal.signal(number, self._note)
-        return self
-
-    def __exit__(self, *_):
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _note(self, number, _frame):
-        if self.received is not None:
-            sys.exit(128 + number)
-        self.received = number
-        print(f"\n{signal.Signals(number).name}: saving and stopping", file=sys.stderr)
-
-
-def run(config: FrozenConfigDict, workdir: Path | str) -> int:
+def run(config: FrozenConfigDict, workdir: Path | str, host: Host | None = None) -> int:
     """Train a config in a workdir, going on from what is there: 0 when finished, 128 + n when stopped by signal n.
+
+    Args:
+      config: of one model; ``aejax.sweep.run`` trains those of a sweep.
+      workdir: the run's folder.
+      host: what stands around the run; the process itself unless given.
 
     Raises:
       UserError: a mistake in the config, the data or the workdir; a non-finite loss.
     """
     began = time.monotonic()
-    config = FrozenConfigDict(config)
+    config, host = FrozenConfigDict(config), host or Host()
     checks.check(config)
-    mesh = devices.mesh(config.mesh.devices)
+    refuse_members(config, Path(workdir))
+    mesh = host.mesh(config)
     with workdirs.opened(Path(workdir), config) as folder:
-        dataset = data.load(config.data)
+        dataset = host.dataset(config.data)
         checks.check_data(config, dataset)
         trainer = Trainer(config, dataset, mesh)
         checkpoints = Checkpoints(folder, config.checkpoint.keep)
-        fresh = not trainer.restore(checkpoints)
-        if fresh:
-            trainer.init()
-        workdirs.write_config(folder, config)  # not before: a config that is refused leaves the folder free
-        if fresh and config.greedy.epochs:
-            if status := greedy.train(config, folder, run):
-                return status
-            trainer.take(greedy.assembled(config, folder, trainer.state.variables))
+        if status := begin(trainer, folder, host, fresh=not trainer.restore(checkpoints)):
+            return status
         if trainer.meta["finished"]:
-            print(f"{folder} is finished: {trainer.step} steps. To train anew, name another --workdir.")
+            host.say(f"{folder} is finished: {trainer.step} steps. To train anew, name another --workdir.")
             return 0
         if trainer.step:
-            print(f"{folder}: going on from step {trainer.step} of {trainer.total}", flush=True)
-        return loop(trainer, folder, checkpoints, began)
+            host.say(f"{folder}: going on from step {trainer.step} of {trainer.total}")
+        return loop(trainer, folder, checkpoints, began, host)
 
 
-def loop(trainer: Trainer, workdir: Path, checkpoints: Checkpoints, began: float) -> int:
+def refuse_members(config: FrozenConfigDict, workdir: Path) -> None:
+    """Refuse what ``aejax.sweep`` trains.
+
+    Raises:
+      UserError: the config is that of a sweep, or the workdir that of a member which trained in a stack.
+    """
+    if members.specified(config):
+        keys = ", ".join(f"config.sweep.{key}" for key in members.specified(config))
+        raise UserError(f"{keys}: several models, where one is asked for; accepted: an empty config.sweep")
+    if (workdir / checkpoint.LANE).exists():
+        raise UserError(f"--workdir={workdir} is one of a sweep's members, trained together; accepted: the sweep's own")
+
+
+def begin(trainer: Trainer, folder: Path, host: Host, fresh: bool) -> int:
+    """Write the config and, in a fresh folder, make the state before the first step: 0, or the status of a layer's run
+    that was stopped."""
+    config = trainer.config
+    if fresh:
+        trainer.init()
+    workdirs.write_config(folder, config)  # not before: a config that is refused leaves the folder free
+    if fresh and config.greedy.epochs:
+        if status := greedy.train(config, folder, functools.partial(run, host=host.layer()), host.say):
+            return status
+        trainer.take(greedy.assembled(config, folder, trainer.state.variables))
+    return 0
+
+
+def loop(trainer: Trainer, workdir: Path, checkpoints: Checkpoints, began: float, host: Host) -> int:
     """Train to the last step, to the end of patience, or to a signal."""
     config, spe = trainer.config, trainer.steps_per_epoch
-    metrics = logs.Metrics(workdir, trainer.step, config.log.tensorboard)
+    metrics = host.metrics(workdir, trainer.step, config.log.tensorboard)
     timing = logs.Timing(workdir)
-    progress = logs.Progress(trainer.total, trainer.step, config.train.batch_size, spe)
+    progress = host.progress(trainer.total, trainer.step, config.train.batch_size, spe)
     pictures = Pictures(trainer, workdir)
     train = trainer.dataset.train
     labels = train.labels if trainer.labelled else None
@@ -104,16 +107,16 @@ def loop(trainer: Trainer, workdir: Path, checkpoints: Checkpoints, began: float
     saved = epoch_began = time.monotonic()
     first = epoch_first = trainer.step
     try:
-        with Signals() as signals:
+        with host.signals() as signals:
             if trainer.step == 0:
                 pictures.draw(0)
-            elif curve_of_test(trainer):
+            elif curve_of_test(config.eval, *divmod(trainer.step, spe)):
                 test(trainer, metrics)  # its line was dropped on resuming at this very step
             while trainer.step < trainer.total and not signals.received and not trainer.patience_is_out():
                 now = time.monotonic()
                 s = source.at(trainer.step)
                 count = min(pace.steps(), s.stop - trainer.step)
-                trainer.state, trainer.sums = trainer.stretch(
+                trainer.state, trainer.sums = trainer.programs.stretch(
                     trainer.state, trainer.sums, s.examples, s.order, np.int32(s.first), np.int32(count),
                     trainer.preprocessing, trainer.arguments,
                 )
@@ -143,9 +146,9 @@ def loop(trainer: Trainer, workdir: Path, checkpoints: Checkpoints, began: float
         source.close()
         metrics.close()
     if signals.received:
-        print(f"stopped at step {trainer.step} of {trainer.total}; the same command goes on from there")
+        host.say(f"stopped at step {trainer.step} of {trainer.total}; the same command goes on from there")
         return 128 + signals.received
-    print(summary(trainer, workdir, time.monotonic() - began))
+    host.say(summary(trainer, workdir, time.monotonic() - began))
     return 0
 
 
@@ -161,7 +164,7 @@ def end_epoch(trainer: Trainer, metrics: logs.Metrics, progress: logs.Progress, 
         metrics.write(trainer.step, epoch, "valid", valid)
         trainer.note_valid(valid["loss"])
         shown["valid"] = valid["loss"]
-    if curve_of_test(trainer):
+    if curve_of_test(trainer.config.eval, epoch, 0):
         test(trainer, metrics)
     progress.epoch_end(trainer.step, shown)
     pictures.draw(epoch)
@@ -182,10 +185,9 @@ def test(trainer: Trainer, metrics: logs.Metrics) -> None:
     trainer.tested = trainer.step
 
 
-def curve_of_test(trainer: Trainer) -> bool:
-    """Whether this step, the end of an epoch, is one of those that ``eval.test`` evaluates test after."""
-    epoch, rest = divmod(trainer.step, trainer.steps_per_epoch)
-    return trainer.config.eval.test and epoch > 0 and rest == 0 and epoch % trainer.config.eval.epochs == 0
+def curve_of_test(section: Mapping, epoch: int, rest: int) -> bool:
+    """Whether test is evaluated after so many epochs and ``rest`` steps, by the section ``eval``."""
+    return section["test"] and epoch > 0 and rest == 0 and epoch % section["epochs"] == 0
 
 
 def refuse_non_finite(trainer: Trainer, checkpoints: Checkpoints) -> None:

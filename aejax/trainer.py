@@ -2,7 +2,7 @@
 
 import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -37,10 +37,10 @@ class Trainer:
         self.everywhere = devices.replicated(mesh)
         put = lambda tree: jax.device_put(tree, self.everywhere)  # noqa: E731
         self.arguments = put(models.arguments(config, len(dataset.train)))
-        self.stretch = programs.make_stretch(self.model, self.total, mesh)
-        self.evaluate = programs.make_evaluate(self.model, mesh)
+        program, classes = models.program(config), len(dataset.classes)
+        self.programs = programs.programs(program, tuple(dataset.shape), classes, self.total, mesh)
         self.reconstruct = jax.jit(self._reconstruct, compiler_options=compilation.seldom())
-        self._zero_sums = programs.zero_sums(self.model)
+        self.zero_sums = programs.zero_sums(self.model)
         self._copy = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))
         self.meta: dict[str, Any] = {
             "shape": list(dataset.shape),
@@ -61,22 +61,21 @@ class Trainer:
         """The state before the first step."""
         if self.config.optim.freeze:
             optim.check_frozen(self.config.optim, jax.eval_shape(lambda: models.init(self.model, 0))["params"])
-        make = jax.jit(
-            lambda a: programs.init_state(self.model, a),
-            out_shardings=self.everywhere,
-            compiler_options=compilation.seldom(),
-        )
-        self.state = make(self.arguments)
+        self.state = self.programs.init(self.arguments)
         statistics = None
         if self.config.start.workdir:
             variables, statistics = start.variables(self.config, self.state.variables)
             self.take(variables)
         if statistics is None:
             statistics = transforms.fit(self.dataset.train, self.config.data)
-        self.preprocessing = jax.device_put(dict(statistics), self.everywhere)
-        self.meta["preprocessing"] = {name: list(value.shape) for name, value in self.preprocessing.items()}
+        self.preprocess_by(statistics)
         self.reset_sums()
         self.step = 0
+
+    def preprocess_by(self, statistics: Mapping[str, Any]) -> None:
+        """Prepare images by these statistics, as ``transforms.fit`` gives them."""
+        self.preprocessing = jax.device_put(dict(statistics), self.everywhere)
+        self.meta["preprocessing"] = {name: list(value.shape) for name, value in self.preprocessing.items()}
 
     def take(self, variables: Mapping[str, Any]) -> None:
         """Go on with these variables in place of the state's own."""
@@ -85,13 +84,13 @@ class Trainer:
         self.state = self.state.replace(params=params, collections=collections)
 
     def reset_sums(self) -> None:
-        self.sums = jax.device_put(self._zero_sums, self.everywhere)
+        self.sums = jax.device_put(self.zero_sums, self.everywhere)
 
     def templates(self, meta: Mapping[str, Any]) -> dict[str, Any]:
         """The shapes, types and places of the items of a checkpoint with this ``meta``."""
         state = jax.eval_shape(lambda a: programs.init_state(self.model, a), self.arguments)
         trees = {
-            "params": state.params, "opt_state": state.opt_state, "sums": self._zero_sums,
+            "params": state.params, "opt_state": state.opt_state, "sums": self.zero_sums,
             "best": state.variables, **_filled(state.collections),
             "preprocessing": {k: jax.ShapeDtypeStruct(s, jnp.float32) for k, s in meta["preprocessing"].items()},
         }
@@ -108,19 +107,25 @@ class Trainer:
         saved = checkpoints.newest(self.templates)
         if saved is None:
             return False
-        if saved.meta["train"] != self.meta["train"]:
-            train = [meta["train"] for meta in (saved.meta, self.meta)]
-            was, now = (f"{t['examples']} images (CRC {t['crc32']:08x})" for t in train)
-            raise UserError(
-                f"config.data.name={self.config.data.name!r} holds other images than the run began with: "
-                f"train had {was} and has {now}; accepted: the same data, or another --workdir"
-            )
+        self.refuse_other_data(saved.meta)
         items = saved.items
         self.step, self.meta = saved.step, saved.meta
         step = jax.device_put(jnp.int32(saved.step), self.everywhere)
         self.state = programs.State(step, items["params"], items["opt_state"], items.get("collections", {}))
         self.sums, self.preprocessing, self.best = items["sums"], items["preprocessing"], items.get("best")
         return True
+
+    def refuse_other_data(self, meta: Mapping[str, Any]) -> None:
+        """
+        Raises:
+          UserError: the checkpoint with this ``meta`` was trained on other data.
+        """
+        if meta["train"] != self.meta["train"]:
+            was, now = (f"{t['examples']} images (CRC {t['crc32']:08x})" for t in (meta["train"], self.meta["train"]))
+            raise UserError(
+                f"config.data.name={self.config.data.name!r} holds other images than the run began with: "
+                f"train had {was} and has {now}; accepted: the same data, or another --workdir"
+            )
 
     def save(self, checkpoints: Checkpoints) -> None:
         items = {
@@ -133,28 +138,37 @@ class Trainer:
 
     # -- measuring
 
-    def train_figures(self) -> dict[str, float]:
-        """The means over the steps of the epoch so far; the parameters moved meanwhile, and noise was on."""
-        sums = jax.device_get(self.sums)
+    def train_figures(self, sums: Mapping[str, np.ndarray] | None = None) -> dict[str, float]:
+        """The means over the steps of the epoch so far, by these sums or its own; the parameters moved meanwhile, and
+        noise was on."""
+        sums = jax.device_get(self.sums) if sums is None else sums
         names = [name for name in sums if name not in ("steps", "first_non_finite")]
         return self._named({name: float(sums[name]) / max(float(sums["steps"]), 1.0) for name in names})
 
     def split_figures(self, split: Split) -> dict[str, float]:
         """The means over a split, each example once, without noise or masks; active and dead units of the code."""
+
+        def evaluate(examples):
+            return self.programs.evaluate(self.state.variables, examples, self.preprocessing, self.arguments)
+
+        return self.means(self.summed(split, evaluate), len(split))
+
+    def summed(self, split: Split, evaluate: Callable[[Any], Mapping[str, jax.Array]]) -> dict[str, np.ndarray]:
+        """What ``evaluate`` sums over a split's examples, (images, labels or None), which are put on the devices."""
         rows = max(1, self.config.data.device_bytes // split.images[0].nbytes)
         labels = split.labels if self.labelled else None
         total: dict[str, Any] = {}
         for first in range(0, len(split), rows):
             part = slice(first, first + rows)
             examples = (split.images[part], None if labels is None else labels[part])
-            examples = jax.device_put(examples, self.everywhere)
-            sums = jax.device_get(self.evaluate(self.state.variables, examples, self.preprocessing, self.arguments))
+            sums = jax.device_get(evaluate(jax.device_put(examples, self.everywhere)))
             total = {k: total[k] | v if k == "alive" else total[k] + v for k, v in sums.items()} if total else sums
-        alive = total.pop("alive", None)
-        means = self._named({name: float(value) / len(split) for name, value in total.items()})
-        if alive is None:
-            return means
-        return {**means, "dead_units": int(np.sum(~alive))}
+        return total
+
+    def means(self, sums: Mapping[str, np.ndarray], examples: int) -> dict[str, float]:
+        """The figures of so many examples, from sums over them."""
+        means = self._named({name: float(value) / examples for name, value in sums.items() if name != "alive"})
+        return {**means, "dead_units": int(np.sum(~sums["alive"]))} if "alive" in sums else means
 
     def _named(self, means: Mapping[str, float]) -> dict[str, float]:
         first = {name: means[name] for name in ("loss", "reconstruction") if name in means}

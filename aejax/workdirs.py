@@ -17,6 +17,7 @@ CONFIG = "config.json"
 
 # Keys that say where and how a run computes, not what it learns: these may change between two starts.
 FREE = ("data.dir", "data.device_bytes", "train.steps_per_call", "log", "checkpoint.seconds", "checkpoint.keep", "mesh")
+FREE += ("sweep.placement", "sweep.at_once")
 
 _DISK = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up", errno.EROFS: "it is read-only"}
 _DISK |= {errno.EACCES: "no permission to write", errno.EPERM: "no permission to write"}
@@ -94,7 +95,19 @@ def _compare_config(workdir: Path, config: Mapping) -> None:
 
 def write_config(workdir: Path, config: Mapping) -> None:
     """The run's config as config.json."""
-    files.write_text(workdir / CONFIG, json.dumps(plain(config), indent=2) + "\n")
+    files.write_text(workdir / CONFIG, json.dumps(written(config), indent=2) + "\n")
+
+
+def written(config: Mapping) -> dict[str, Any]:
+    """``plain``, without the section ``sweep`` where that is as in ``configs/base.py``, else without its empty keys."""
+    found = plain(config)
+    sweep = _filled(found.pop("sweep"))
+    return found if sweep == _filled(plain(base())["sweep"]) else {**found, "sweep": sweep}
+
+
+def _filled(tree: dict[str, Any]) -> dict[str, Any]:
+    below = {key: _filled(value) if isinstance(value, dict) else value for key, value in tree.items()}
+    return {key: value for key, value in below.items() if value not in ("", {})}
 
 
 def plain(config: Mapping) -> dict[str, Any]:

@@ -188,7 +188,27 @@ def base() -> ConfigDict:
 
     c.mesh = ConfigDict()
     c.mesh.devices = 0  # how many devices to use; 0: all that this process sees
+
+    c.sweep = ConfigDict()  # many models in one run: values of any keys, as text: --config.sweep.seed=0,1,2,3,4
+    c.sweep.combine = "grid"  # how: grid (every combination), zipped (in step), random; each with every seed
+    c.sweep.draws = 10  # random: how many settings
+    c.sweep.draw = 0  # random: which ones, as a seed
+    c.sweep.placement = ""  # side_by_side (a core each), stacked (one wide program); "": what the platform runs fastest
+    c.sweep.at_once = 0  # members that train together; 0: as many as there are cores, or as memory has room for
+    c.sweep.update({name: _values(value) for name, value in c.items() if name not in NOT_SWEPT})
     return c
+
+
+# Keys that say where and how a run computes and what it writes: the same for all members of a sweep.
+NOT_SWEPT = ("name", "eval", "log", "checkpoint", "mesh", "sweep")
+NOT_SWEPT_BELOW = ("dir", "device_bytes", "steps_per_call")
+
+
+def _values(value):
+    """A place for a key's values in a sweep, as text: "0,1,2", "log:1e-4:1e-2" (``aejax/sweep/values.py``)."""
+    if not isinstance(value, ConfigDict):
+        return ""
+    return ConfigDict({key: _values(below) for key, below in value.items() if key not in NOT_SWEPT_BELOW})
 
 
 def preset(config: ConfigDict, name: str | None, presets: Mapping[str, Callable[[ConfigDict], None]]) -> ConfigDict:

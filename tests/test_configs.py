@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import aejax
-from aejax import checks, model, optim, schema, train
+from aejax import checks, model, optim, schema, train, workdirs
 from aejax.errors import UserError
 from tests import configurations
 
@@ -141,7 +141,7 @@ def test_tiny_runs_falls_and_loads(name, tmp_path):
         assert codes.shape == (7, *run.code_shape) and codes.shape[-1] == config.code.size
         np.testing.assert_allclose(run.reconstruct(raw), run.decode(codes.reshape(7, -1)), rtol=1e-5, atol=1e-6)
         assert run.draw(codes).shape == run.reconstruct(raw).shape == raw.shape
-    assert json.loads(json.dumps(run.config.to_dict())) == json.loads((tmp_path / "config.json").read_text())
+    assert workdirs.written(run.config) == json.loads((tmp_path / "config.json").read_text())
 
 
 def test_every_number_of_the_four_sections_is_an_argument():

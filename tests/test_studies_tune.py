@@ -11,8 +11,9 @@ from aejax import data, files, main, train
 from aejax.errors import Diverged, UserError
 from aejax.studies import search, tune, tune_report
 from aejax.studies.runs import Study
-from aejax.studies.search import Choices, Log, Uniform
 from aejax.studies.tables import Mean
+from aejax.sweep import values
+from aejax.sweep.values import Choices, Log, Uniform
 from configs.base import base
 from tests import configurations
 
@@ -91,10 +92,10 @@ def test_what_is_not_understood_is_named(text, told):
 
 def test_draws_are_pure_in_their_seed_and_more_contain_fewer():
     spaces = search.parse(EVERY, base())
-    few, many, other = search.draws(spaces, 5, 0), search.draws(spaces, 40, 0), search.draws(spaces, 5, 1)
-    assert few == search.draws(spaces, 5, 0) == many[:5] and few != other
+    few, many, other = values.draws(spaces, 5, 0), values.draws(spaces, 40, 0), values.draws(spaces, 5, 1)
+    assert few == values.draws(spaces, 5, 0) == many[:5] and few != other
     assert len({str(setting) for setting in many}) == 40
-    alone = search.draws(spaces[1:], 5, 0)
+    alone = values.draws(spaces[1:], 5, 0)
     assert [setting["corruption.std"] for setting in alone] == [setting["corruption.std"] for setting in few]
     for setting in many:
         assert type(setting["code.size"]) is int and 2 <= setting["code.size"] <= 9
@@ -111,23 +112,23 @@ def test_draws_are_uniform_and_log_uniform():
     counts = np.bincount([Log("k", 1, 4, True).at(share) for share in shares])
     expected = np.log([1.5 / 0.5, 2.5 / 1.5, 3.5 / 2.5, 4.5 / 3.5]) / np.log(9)
     np.testing.assert_allclose(counts[1:] / 10_000, expected, atol=1e-3)
-    drawn = [search._share(0, "code.size", draw) for draw in range(4000)]
+    drawn = [values._share(0, "code.size", draw) for draw in range(4000)]
     assert 0 <= min(drawn) < 0.01 and 0.99 < max(drawn) < 1 and np.mean(drawn) == pytest.approx(0.5, abs=0.02)
 
 
 def test_few_settings_are_all_drawn_and_once():
     spaces = search.parse("code.size={1,2,3},encoder.norm={none,batch}", base())
-    found = search.draws(spaces, 20, 3)
-    assert len(found) == search.count(spaces) == 6
-    assert sorted(map(str, found)) == sorted(map(str, search.grid(spaces)))
-    assert search.count(search.parse("code.size=2:9,corruption.std=0.1:0.5", base())) == np.inf
+    found = values.draws(spaces, 20, 3)
+    assert len(found) == values.count(spaces) == 6
+    assert sorted(map(str, found)) == sorted(map(str, values.grid(spaces, "--grid")))
+    assert values.count(search.parse("code.size=2:9,corruption.std=0.1:0.5", base())) == np.inf
 
 
 def test_a_grid_has_every_combination_in_order():
-    found = search.grid(search.parse("code.size={4,2},corruption.std=0.1:0.3:2", base()))
+    found = values.grid(search.parse("code.size={4,2},corruption.std=0.1:0.3:2", base()), "--grid")
     assert [tuple(setting.values()) for setting in found] == [(4, 0.1), (4, 0.3), (2, 0.1), (2, 0.3)]
     with pytest.raises(UserError, match="corruption.std is a range; accepted: 0.1:0.3:n"):
-        search.grid(search.parse("corruption.std=0.1:0.3", base()))
+        values.grid(search.parse("corruption.std=0.1:0.3", base()), "--grid")
 
 
 # -- trials

@@ -16,8 +16,8 @@ import numpy as np
 from absl import flags as absl_flags
 
 import aejax
+from aejax import checkpoint
 from aejax.analysis import selection
-from aejax.checkpoint import Checkpoints
 from aejax.errors import UserError
 from aejax.studies import command, measures
 from aejax.studies.capacity_report import draw, summarise, tabulate
@@ -94,7 +94,7 @@ def decomposed(study: Study, runs: Sequence[Planned], x: np.ndarray, images: np.
     """
     if len(runs) < 2:
         return None
-    steps = {run.name: Checkpoints(run.workdir).steps()[-1] for run in runs}
+    steps = {run.name: checkpoint.of(run.workdir).steps()[-1] for run in runs}
 
     def compute():
         return decompose(x, (measures.pictures(aejax.load(run.workdir), images)[1] for run in runs)).means()

@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 from sklearn.decomposition import PCA
 
-from aejax import devices
+from aejax import checkpoint, devices
 from aejax.analysis import reconstructions
-from aejax.checkpoint import Checkpoints
 from aejax.data import Dataset
 from aejax.trainer import Trainer
 
@@ -25,7 +24,7 @@ def figures(run: Any, dataset: Dataset, splits: Sequence[str] = SPLITS) -> dict[
     without examples are left out.
     """
     trainer = Trainer(run.config, dataset, devices.mesh(run.config.mesh.devices))
-    trainer.restore(Checkpoints(run.workdir))
+    trainer.restore(checkpoint.of(run.workdir))
     found = {}
     for name in splits:
         split = getattr(dataset, name)

@@ -17,8 +17,7 @@ from ml_collections import ConfigDict, FrozenConfigDict
 from tqdm import tqdm
 
 import aejax
-from aejax import checks, data, files, train, workdirs
-from aejax.checkpoint import Checkpoints
+from aejax import checkpoint, checks, data, files, train, workdirs
 from aejax.data import Dataset
 from aejax.errors import Diverged, UserError
 
@@ -74,7 +73,7 @@ class Planned:
             return False
         if workdirs.differences(workdirs.read_config(self.workdir), workdirs.plain(self.config), workdirs.FREE):
             return False  # train.run will say what differs
-        checkpoints = Checkpoints(self.workdir)
+        checkpoints = checkpoint.of(self.workdir)
         try:
             return bool(checkpoints.read(checkpoints.steps()[-1], {}).meta["finished"])
         except Exception:  # none, or one that cannot be read: train.run will see to it
@@ -98,7 +97,7 @@ class Study:
     def __init__(self, name: str, config: ConfigDict, flags: absl_flags.FlagValues, settings: Mapping[str, Any]):
         self.name, self.config, self.flags = name, FrozenConfigDict(config), flags
         self.folder, self.seeds = Path(flags.folder), whole_numbers("seeds", flags.seeds)
-        self._settings = json.loads(json.dumps({"study": name, **settings, "config": workdirs.plain(self.config)}))
+        self._settings = json.loads(json.dumps({"study": name, **settings, "config": workdirs.written(self.config)}))
         self._began, self._trained, self._number = time.monotonic(), 0, 0
         self._dataset: tuple[Any, Dataset] | None = None
         self._compare()
@@ -163,7 +162,7 @@ class Study:
           asked: plain JSON that names the measurement and all that it depends on beside the run.
           function: measures.
         """
-        asked = {**asked, "step": Checkpoints(run.workdir).steps()[-1]}
+        asked = {**asked, "step": checkpoint.of(run.workdir).steps()[-1]}
 
         def compute():
             loaded = aejax.load(run.workdir)
@@ -191,7 +190,8 @@ class Study:
         except (OSError, ValueError, AttributeError) as error:
             raise UserError(f"{path} cannot be read: {error}") from None
         free = [f"config.{key}" for key in workdirs.FREE]
-        if differ := workdirs.differences({**there, "config": config}, self._settings, free):
+        asked = {**self._settings, "config": workdirs.completed(self._settings["config"])}
+        if differ := workdirs.differences({**there, "config": config}, asked, free):
             raise UserError(
                 f"--folder={self.folder} holds a study with other settings ({'; '.join(differ)}); "
                 "accepted: those settings, or another --folder"

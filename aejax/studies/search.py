@@ -1,224 +1,32 @@
-"""Which settings to try: what ``--search`` says of each key, drawn at random or taken as a grid.
+"""What ``--search`` says of the keys to try: ``aejax.sweep.values`` of each.
 
     --search='code.size={16,32,64},corruption.std=0.1:0.5,optim.learning_rate=log:1e-4:1e-2'
-
-A key of the config takes one of some values, ``{a,b,c}``; or any in a range, ``low:high`` evenly or ``log:low:high``
-evenly by ratio, both ends included. A third number, ``low:high:n``, makes n values of the range, evenly spaced. The
-values of a key that holds whole numbers are whole numbers.
-
-A draw is a pure function of (seed, key, number of the draw): more trials are the same ones and others.
 """
 
-import ast
-import itertools
-import math
-import re
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
+from collections.abc import Mapping
 
 from aejax import main
 from aejax.errors import UserError
-
-ACCEPTED = "accepted: {a,b,c}, low:high or log:low:high, or with a number of values low:high:n"
-
-
-@dataclass(frozen=True)
-class Choices:
-    """One of some values."""
-
-    key: str
-    values: tuple[Any, ...]
-    log: bool = False  # values of a log range
-
-    def at(self, share: float) -> Any:
-        """The value at a share in [0, 1) of the way, all of them as likely where shares are."""
-        return self.values[int(share * len(self.values))]
-
-
-@dataclass(frozen=True)
-class Uniform:
-    """A number from ``low`` to ``high``; whole ones are all as likely."""
-
-    key: str
-    low: float
-    high: float
-    whole: bool
-    log = False
-
-    def at(self, share: float) -> float | int:
-        """The value at a share in [0, 1) of the way."""
-        if self.whole:
-            return int(self.low) + int(share * (self.high - self.low + 1))
-        return rounded(self.low + share * (self.high - self.low))
-
-    def spaced(self, count: int) -> Choices:
-        """So many values from end to end."""
-        values = np.linspace(self.low, self.high, count).tolist()
-        return Choices(self.key, _distinct(round(v) if self.whole else rounded(v) for v in values))
-
-
-@dataclass(frozen=True)
-class Log:
-    """A number from ``low`` to ``high``, above 0, whose logarithm is as likely everywhere."""
-
-    key: str
-    low: float
-    high: float
-    whole: bool
-    log = True
-
-    def at(self, share: float) -> float | int:
-        """The value at a share in [0, 1) of the way."""
-        low, high = (self.low - 0.5, self.high + 0.5) if self.whole else (self.low, self.high)  # the ends are as wide
-        value = low * (high / low) ** share
-        return min(max(round(value), int(self.low)), int(self.high)) if self.whole else rounded(value)
-
-    def spaced(self, count: int) -> Choices:
-        """So many values from end to end, each as many times the one before."""
-        values = np.geomspace(self.low, self.high, count).tolist()
-        return Choices(self.key, _distinct(round(v) if self.whole else rounded(v) for v in values), log=True)
-
-
-Space = Choices | Uniform | Log
-Setting = dict[str, Any]  # key -> value
-
-
-def rounded(value: float) -> float:
-    """To five significant digits, so that it can be typed again."""
-    return float(f"{value:.5g}")
-
-
-def _distinct(values) -> tuple:
-    return tuple(dict.fromkeys(values))
+from aejax.sweep import values
+from aejax.sweep.values import Space
 
 
 def parse(text: str, config: Mapping) -> list[Space]:
-    """What ``--search`` says.
+    """The values to try of each key.
 
     Raises:
       UserError: there is no such key, it comes twice, or what follows it is not understood.
     """
     spaces: list[Space] = []
-    for part in _parts(text):
+    for part in values.parts(text):
         key, equals, spec = (piece.strip() for piece in part.partition("="))
         if not equals or not spec:
-            raise UserError(f"--search: {part!r} is no KEY=VALUES; {ACCEPTED}")
-        kind = main.kind(config, key)
+            raise UserError(f"--search: {part!r} is no KEY=VALUES; {values.ACCEPTED}")
+        main.kind(config, key)
         if key in [space.key for space in spaces]:
             raise UserError(f"--search: {key} comes twice; accepted: once")
-        value = config
-        for name in key.split("."):
-            value = value[name]
-        spaces.append(_choices(key, spec, value, kind) if spec.startswith("{") else _range(key, spec, value, kind))
+        read = values.choices if spec.startswith("{") else values.interval
+        spaces.append(read(key, spec, config, "--search"))
     if not spaces:
-        raise UserError(f"--search='KEY=VALUES,KEY=VALUES' is missing; {ACCEPTED}")
+        raise UserError(f"--search='KEY=VALUES,KEY=VALUES' is missing; {values.ACCEPTED}")
     return spaces
-
-
-def _parts(text: str) -> list[str]:
-    """The text cut at the commas that stand in no bracket."""
-    parts, depth = [""], 0
-    for character in text:
-        depth += (character in "{(") - (character in "})")
-        if character == "," and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += character
-    return [part.strip() for part in parts if part.strip()]
-
-
-def _choices(key: str, spec: str, value: Any, kind: str) -> Choices:
-    if not spec.endswith("}"):
-        raise UserError(f"--search: {key}={spec} has no closing brace; {ACCEPTED}")
-    values = _distinct(_read(key, part, value, kind) for part in _parts(spec[1:-1]))
-    if not values:
-        raise UserError(f"--search: {key}={spec} names no value; {ACCEPTED}")
-    return Choices(key, values)
-
-
-def _range(key: str, spec: str, value: Any, kind: str) -> Space:
-    numbers, family = spec, Uniform
-    if spec.startswith("log:"):
-        numbers, family = spec[4:], Log
-    parts = numbers.split(":")
-    if len(parts) not in (2, 3):
-        raise UserError(f"--search: {key}={spec} is not understood; {ACCEPTED}")
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise UserError(f"--search: {key}={spec} is a range, but config.{key} is {kind}; accepted: {{a,b,c}}")
-    low, high = (_read(key, part, value, kind) for part in parts[:2])
-    if not low < high or family is Log and low <= 0:
-        least = "above 0 and below high" if family is Log else "below high"
-        raise UserError(f"--search: {key}={spec}: low must be {least}")
-    space = family(key, low, high, isinstance(value, int))
-    if len(parts) == 2:
-        return space
-    if not re.fullmatch(r"[0-9]+", parts[2]) or int(parts[2]) < 2:
-        raise UserError(f"--search: {key}={spec}: the third is how many values, a whole number of 2 or more")
-    return space.spaced(int(parts[2]))
-
-
-def _read(key: str, text: str, value: Any, kind: str) -> Any:
-    """The text as a value of the type that the key holds."""
-    text = text.strip()
-    try:
-        if isinstance(value, bool):
-            return {"true": True, "false": False}[text.lower()]
-        if isinstance(value, int):
-            return int(text)
-        if isinstance(value, float):
-            number = float(text)
-            if math.isfinite(number):
-                return number
-        elif isinstance(value, tuple):
-            return tuple(ast.literal_eval(text))
-        else:
-            return text
-    except (ValueError, KeyError, SyntaxError, TypeError):
-        pass
-    raise UserError(f"--search: {text!r} for {key} is not {kind}")
-
-
-def count(spaces: Sequence[Space]) -> float:
-    """How many settings there are, perhaps infinitely many."""
-    sizes = [len(s.values) if isinstance(s, Choices) else s.high - s.low + 1 if s.whole else math.inf for s in spaces]
-    return math.prod(sizes)
-
-
-def grid(spaces: Sequence[Space]) -> list[Setting]:
-    """Every combination, the last key changing fastest.
-
-    Raises:
-      UserError: a range has no number of values.
-    """
-    for space in spaces:
-        if not isinstance(space, Choices):
-            head = "log:" if space.log else ""
-            raise UserError(f"--grid: {space.key} is a range; accepted: {head}{space.low}:{space.high}:n with n values")
-    keys = [space.key for space in spaces]
-    return [dict(zip(keys, values, strict=True)) for values in itertools.product(*(space.values for space in spaces))]
-
-
-def draws(spaces: Sequence[Space], number: int, seed: int) -> list[Setting]:
-    """So many different settings at random, or all where there are fewer."""
-    found: list[Setting] = []
-    for setting in _stream(spaces, seed):
-        if setting not in found:
-            found.append(setting)
-        if len(found) >= min(number, count(spaces)):
-            return found
-    return found
-
-
-def _stream(spaces: Sequence[Space], seed: int) -> Iterator[Setting]:
-    for draw in range(1_000_000):  # by then all of a small number of settings have come
-        yield {space.key: space.at(_share(seed, space.key, draw)) for space in spaces}
-
-
-def _share(seed: int, key: str, draw: int) -> float:
-    """Uniform in [0, 1), to 53 bits; of NumPy's random streams only the bit generators' are promised to stay."""
-    bits = np.random.PCG64(np.random.SeedSequence([seed, zlib.crc32(key.encode()), draw]))
-    return (int(bits.random_raw()) >> 11) / 2**53

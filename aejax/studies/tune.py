@@ -3,7 +3,7 @@
     python -m aejax.studies.tune --config=configs/denoising.py \\
         --search='corruption.std=0.1:0.5,code.size={16,32,64},optim.learning_rate=log:1e-4:1e-2'
 
-Put quotes around ``--search``: a shell takes braces apart. What it may say of a key: ``aejax.studies.search``.
+Put quotes around ``--search``: a shell takes braces apart. What it may say of a key: ``aejax.sweep.values``.
 
 A trial is one setting of the keys, trained once a fold, each with the next of ``--seeds``; its figure is the
 mean of ``--metric`` over the parts that it was not trained on. ``--folds=0`` compares on the usual valid split, with
@@ -26,6 +26,7 @@ from aejax.studies import command, measures, search
 from aejax.studies.runs import Planned, Study
 from aejax.studies.tables import mean_std
 from aejax.studies.tune_report import draw, summarise, tabulate
+from aejax.sweep import values
 
 METRICS = {
     "autoencoder": ("loss", "reconstruction", "reconstruction_per_pixel", "squared_error"),
@@ -41,7 +42,7 @@ NOT_COMPARED = {
 }
 
 
-def check(study: Study, spaces: Sequence[search.Space]) -> None:
+def check(study: Study, spaces: Sequence[values.Space]) -> None:
     """Refuse flags out of range, and keys that the metric cannot compare.
 
     Raises:
@@ -71,7 +72,7 @@ def _below(key: str, names: Sequence[str]) -> bool:
     return any(key == name or key.startswith(f"{name}.") for name in names)
 
 
-def plan(study: Study, settings: Sequence[search.Setting]) -> list[list[Planned]]:
+def plan(study: Study, settings: Sequence[values.Setting]) -> list[list[Planned]]:
     """The runs of each trial: one a fold, or without folds one a seed.
 
     Raises:
@@ -79,7 +80,7 @@ def plan(study: Study, settings: Sequence[search.Setting]) -> list[list[Planned]
     """
     folds = study.flags.folds
 
-    def one(number: int, setting: search.Setting, fold: int, seed: int) -> Planned:
+    def one(number: int, setting: values.Setting, fold: int, seed: int) -> Planned:
         name, told = f"trial{number}", f"trial {number}, {shown(setting)}"
         changes = {**setting, "seed": seed}
         if folds:
@@ -113,16 +114,16 @@ def on_valid(run: Any, dataset: Any) -> dict[str, Any]:
     return measures.figures(run, dataset, ["valid"])["valid"]
 
 
-def trials(study: Study, settings: Sequence[search.Setting], planned: Sequence[Sequence[Planned]]) -> list[dict]:
+def trials(study: Study, settings: Sequence[values.Setting], planned: Sequence[Sequence[Planned]]) -> list[dict]:
     """Each trial's setting, its values of the metric on what it was not trained on, and their mean and deviation."""
     found = []
     for number, (setting, runs) in enumerate(zip(settings, planned, strict=True)):
-        values: list[float | None] = []
+        metric: list[float | None] = []
         if not any(run.diverged for run in runs):
             measured = study.measure_all(runs, {"measure": "valid"}, on_valid)
-            values = [figures[study.flags.metric] for figures in measured]
-        mean = mean_std(values) if values and None not in values else None
-        found.append({"trial": number, "setting": setting, "values": values, "metric": mean})
+            metric = [figures[study.flags.metric] for figures in measured]
+        mean = mean_std(metric) if metric and None not in metric else None
+        found.append({"trial": number, "setting": setting, "values": metric, "metric": mean})
     return found
 
 
@@ -155,7 +156,7 @@ def study(study: Study) -> command.Findings:
         )
     spaces = search.parse("".join(flags.search), study.config)
     check(study, spaces)
-    settings = search.grid(spaces) if flags.grid else search.draws(spaces, flags.trials, flags.draw)
+    settings = values.grid(spaces, "--grid") if flags.grid else values.draws(spaces, flags.trials, flags.draw)
     planned = plan(study, settings)
     if not flags.folds and not len(study.dataset(study.config.data).valid):
         raise UserError("--folds=0 compares on valid, which is empty; accepted: config.data.valid above 0, or folds")
@@ -175,8 +176,8 @@ def study(study: Study) -> command.Findings:
         "metric": flags.metric,
         "folds": flags.folds,
         "seeds": study.seeds,
-        "possible_settings": search.count(spaces) if math.isfinite(search.count(spaces)) else None,
-        "keys": {s.key: {"log": s.log, **({} if isinstance(s, search.Choices) else {"low": s.low, "high": s.high})}
+        "possible_settings": values.count(spaces) if math.isfinite(values.count(spaces)) else None,
+        "keys": {s.key: {"log": s.log, **({} if isinstance(s, values.Choices) else {"low": s.low, "high": s.high})}
                  for s in spaces},
         "trials": found,
         "best": best["trial"],

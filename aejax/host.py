@@ -1,0 +1,76 @@
+"""What stands around a run: the words, bars and files that it writes, its devices and data, and who may stop it."""
+
+import signal
+import sys
+import threading
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Protocol
+
+from jax.sharding import Mesh
+from ml_collections import FrozenConfigDict
+
+from aejax import data, devices, logs
+from aejax.data import Dataset
+
+
+class Signals:
+    """Within it, SIGTERM and SIGINT are noted in ``received``, to stop after the call; a second one stops at once."""
+
+    def __init__(self):
+        self.received: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self):
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_):
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number, _frame):
+        if self.received is not None:
+            sys.exit(128 + number)
+        self.received = number
+        print(f"\n{signal.Signals(number).name}: saving and stopping", file=sys.stderr)
+
+
+class Received(Protocol):
+    """The signal that asks a run to save and stop; None while there is none."""
+
+    received: int | None
+
+
+class Host:
+    """What stands around a run that has the process to itself; a sweep has another for each of its members."""
+
+    def say(self, text: str) -> None:
+        """Tell the user."""
+        print(text, flush=True)
+
+    def layer(self) -> "Host":
+        """What stands around the run of a layer of its stack."""
+        return self
+
+    def signals(self) -> AbstractContextManager[Received]:
+        """Within it, who may stop the run."""
+        return Signals()
+
+    def mesh(self, config: FrozenConfigDict) -> Mesh:
+        """The devices to train on."""
+        return devices.mesh(config.mesh.devices)
+
+    def dataset(self, section: FrozenConfigDict) -> Dataset:
+        """What ``config.data`` names."""
+        return data.load(section)
+
+    def metrics(self, workdir: Path, step: int, tensorboard: bool) -> logs.Metrics:
+        """Where the lines of metrics.jsonl go."""
+        return logs.Metrics(workdir, step, tensorboard)
+
+    def progress(self, total: int, step: int, batch: int, steps_per_epoch: int) -> logs.Progress:
+        """What shows how far the run is."""
+        return logs.Progress(total, step, batch, steps_per_epoch)

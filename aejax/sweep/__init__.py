@@ -1,0 +1,1 @@
+"""Many models in one run: what ``config.sweep`` asks for, trained together (``aejax.sweep.run``)."""

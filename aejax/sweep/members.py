@@ -1,0 +1,121 @@
+"""The members of a sweep: what ``config.sweep`` says, as one config each."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict, FrozenConfigDict
+
+from aejax import checks, parts
+from aejax.errors import UserError
+from aejax.sweep import values
+from configs.base import base
+
+FOLDER = "members"
+DIVERGED = "diverged.txt"  # in the folder of a member whose loss was not finite
+OWN = ("combine", "draws", "draw", "placement", "at_once")  # keys of the section that are no values of other keys
+MOST = 10_000
+SECTION = "config.sweep"
+
+
+@dataclass(frozen=True)
+class Member:
+    """One model of several that are trained together: a run like any other, in a folder of its own.
+
+    Attributes:
+      number: from 0.
+      settings: what sets it apart: dotted key -> value.
+      config: all of its keys, as the run alone has them.
+      workdir: its folder.
+    """
+
+    number: int
+    settings: Mapping[str, Any]
+    config: FrozenConfigDict
+    workdir: Path
+
+    def __str__(self) -> str:
+        return f"member {self.number} ({shown(self.settings)})"
+
+
+def shown(settings: Mapping[str, Any]) -> str:
+    """``code.size 32, seed 1``."""
+    return ", ".join(f"{key} {value}" for key, value in settings.items())
+
+
+def specified(config: Mapping) -> dict[str, str]:
+    """The keys that a config sweeps, and what it says of each."""
+    return dict(_leaves({key: value for key, value in config["sweep"].items() if key not in OWN}))
+
+
+def _leaves(tree: Mapping, prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping | ConfigDict):
+            yield from _leaves(value, f"{prefix}{key}.")
+        elif value.strip():
+            yield f"{prefix}{key}", value
+
+
+def settings(config: Mapping) -> list[dict[str, Any]]:
+    """The settings of a config's sweep, in the order of its members: each of them with every seed in turn.
+
+    Raises:
+      UserError: a key's values are not understood, or do not go together.
+    """
+    section, specs = config["sweep"], specified(config)
+    combine = parts.find(COMBINE, "sweep.combine", section["combine"])
+    seeds = specs.pop("seed", None)
+    spaces = [values.space(key, spec, config, SECTION, distinct=combine is not _zipped) for key, spec in specs.items()]
+    found = combine(spaces, section) if spaces else [{}]
+    if seeds is not None:
+        every = values.grid([values.space("seed", seeds, config, SECTION)], SECTION)
+        found = [{**setting, **seed} for setting in found for seed in every]
+    return found
+
+
+def _grid(spaces: Sequence[values.Space], section: Mapping) -> list[values.Setting]:
+    return values.grid(spaces, SECTION)
+
+
+def _zipped(spaces: Sequence[values.Space], section: Mapping) -> list[values.Setting]:
+    return values.zipped(spaces, SECTION)
+
+
+def _random(spaces: Sequence[values.Space], section: Mapping) -> list[values.Setting]:
+    if section["draws"] < 1 or section["draw"] < 0:
+        told = f"config.sweep.draws={section['draws']}, config.sweep.draw={section['draw']}"
+        raise UserError(f"{told}; accepted: 1 draw or more, and a seed of 0 or more")
+    return values.draws(spaces, section["draws"], section["draw"])
+
+
+COMBINE = {"grid": _grid, "zipped": _zipped, "random": _random}
+
+
+def members(config: Mapping, workdir: Path) -> list[Member]:
+    """Every member of a config's sweep, checked as a run alone would be.
+
+    Raises:
+      UserError: the sweep is not understood, or the config of a member is refused.
+    """
+    found = []
+    every = settings(config)
+    if len(every) > MOST:
+        raise UserError(f"{SECTION} has {len(every):,} members; accepted: {MOST:,} at most")
+    for number, setting in enumerate(every):
+        one = alone(config, setting)
+        one.name = f"{config['name']}_{number}"
+        try:
+            checks.check(one)
+            checks.check_overrides(one, setting)
+        except UserError as error:
+            raise UserError(f"{SECTION}: with {shown(setting)}: {error}") from None
+        found.append(Member(number, setting, FrozenConfigDict(one), workdir / FOLDER / str(number)))
+    return found
+
+
+def alone(config: Mapping, setting: Mapping[str, Any]) -> ConfigDict:
+    """The config with dotted keys set and no sweep: that of the run alone."""
+    one = ConfigDict({**config.to_dict(), "sweep": base().sweep.to_dict()})
+    one.update_from_flattened_dict(dict(setting))
+    return one

@@ -1,0 +1,43 @@
+"""``--config.sweep.KEY=VALUES``: train every member of a config's sweep, in one workdir.
+
+    runs/shallow_over_seed/
+      config.json     with the section ``sweep``
+      metrics.jsonl   the lines of all members, each with its number and settings
+      members/0/ …    a member each: the folder of a run, to be loaded, analysed and trained on like any other
+      stacks/         checkpoints of members that train in one program
+      sweep.csv  sweep.png  sweep.json   what came of it
+"""
+
+from functools import partial
+from pathlib import Path
+
+from ml_collections import FrozenConfigDict
+
+from aejax import checks, workdirs
+from aejax.sweep import members, together
+from aejax.sweep.metrics import Merged
+
+
+def default_name(config: FrozenConfigDict) -> str:
+    """What a sweep's workdir is called: ``shallow_over_code.size+seed``."""
+    return f"{config['name']}_over_{'+'.join(members.specified(config))}"
+
+
+def run(config: FrozenConfigDict, workdir: Path | str) -> int:
+    """Train the members that are not at their end: 0 when all are, 128 + n when stopped by signal n.
+
+    Raises:
+      UserError: a mistake in the config, the data or the workdir.
+    """
+    config = FrozenConfigDict(config)
+    checks.check(config)
+    every = members.members(config, Path(workdir))
+    section = config.sweep
+    together.check(section.placement, section.at_once)
+    with workdirs.opened(Path(workdir), config) as folder:
+        merged = Merged(folder, {member.number: member.settings for member in every})
+        begin = partial(workdirs.write_config, folder, config)
+        if status := together.train(every, folder, section.placement, section.at_once, merged=merged, begin=begin):
+            print("stopped; the same command goes on from there")
+            return status
+    return 0

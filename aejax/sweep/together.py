@@ -1,0 +1,191 @@
+"""Members trained together: where each is placed, in how many rounds, and what is there already."""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from aejax import checkpoint, checks, devices, files, workdirs
+from aejax import model as models
+from aejax.data import Dataset
+from aejax.errors import UserError
+from aejax.host import Signals
+from aejax.sweep import memory, side_by_side
+from aejax.sweep.lockstep import train_stack
+from aejax.sweep.members import DIVERGED, Member
+from aejax.sweep.metrics import Merged
+from aejax.sweep.progress import Together
+from aejax.sweep.side_by_side import Datasets, Room
+from aejax.sweep.stack import Stack
+from aejax.trainer import Trainer
+
+STACKS = "stacks"
+PLACEMENTS = ("side_by_side", "stacked")
+
+
+def diverged(workdir: Path) -> bool:
+    """Whether a member's loss was not finite."""
+    return (workdir / DIVERGED).exists()
+
+
+def finished(workdir: Path) -> bool:
+    """Whether a member has been trained to its end."""
+    try:
+        saved = checkpoint.of(workdir)
+        return bool(saved.read(saved.steps()[-1], {}).meta["finished"])
+    except Exception:  # none, or one that cannot be read: training will see to it
+        return False
+
+
+def train(
+    members: Sequence[Member],
+    folder: Path,
+    placement: str = "",
+    at_once: int = 0,
+    begin: Callable[[], None] | None = None,
+    merged: Merged | None = None,
+    load: Callable[[Any], Dataset] | None = None,
+) -> int:
+    """Train the members that are not at their end, together: 0, or 128 + n where signal n stopped them.
+
+    A member whose loss is not finite stops, and ``diverged.txt`` in its folder says so; the others go on.
+
+    Args:
+      members: each with a folder of its own.
+      folder: where checkpoints of several members lie.
+      placement: one of ``PLACEMENTS``; "" for what the platform runs fastest.
+      at_once: how many train at a time; 0 for as many as there are cores, or as memory has room for.
+      begin: called once the first member's config is found to go with its data.
+      merged: takes the lines of all.
+      load: loads data; ``data.load`` unless given.
+
+    Raises:
+      UserError: a mistake in a member's config, the data or a folder.
+    """
+    check(placement, at_once)
+    waiting = [m for m in members if not diverged(m.workdir) and not finished(m.workdir)]
+    if not waiting:
+        return 0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = min(at_once or cores, len(waiting))
+    datasets = load or Datasets(threads + 1)
+    dataset = datasets(waiting[0].config.data)
+    checks.check_data(waiting[0].config, dataset)
+    mesh = devices.mesh(waiting[0].config.mesh.devices)
+    if begin:
+        begin()
+    stacks, alone = _placed(waiting, members, placement or _fastest(dataset, waiting[0]), folder, at_once, datasets)
+    if placement == "" and jax.default_backend() != "cpu":
+        threads = 1  # one program at a time has the accelerator to itself
+    progress = Together(*_examples(waiting, len(dataset.train)))
+    try:
+        with Signals() as signals:
+            room = Room(threads, progress, signals, datasets, merged)
+            for number, lanes in enumerate(stacks):
+                where = _stack_of(lanes[0]) or folder / STACKS / lanes[0].workdir.name
+                stack = Stack(lanes, datasets(lanes[0].config.data), mesh, where)
+                if len(stacks) > 1:
+                    progress.say(f"program {number + 1} of {len(stacks)}: {len(lanes)} members")
+                if status := train_stack(stack, room):
+                    return status
+                del stack
+            return side_by_side.train_all(_longest_first(alone), room)
+    finally:
+        progress.close()
+
+
+def check(placement: str, at_once: int) -> None:
+    """
+    Raises:
+      UserError: naming the key.
+    """
+    if placement not in ("", *PLACEMENTS):
+        raise UserError(f"config.sweep.placement={placement!r}: accepted: {', '.join(PLACEMENTS)}, '' for the faster")
+    if at_once < 0:
+        raise UserError(f"config.sweep.at_once={at_once}: accepted: 0 or more")
+
+
+def _fastest(dataset: Dataset, member: Member) -> str:
+    """On a CPU a core each; elsewhere stacked, unless the data come from the host in blocks, to each in its order."""
+    streamed = dataset.train.images.nbytes > member.config.data.device_bytes
+    return "side_by_side" if jax.default_backend() == "cpu" or streamed else "stacked"
+
+
+def _placed(
+    waiting: Sequence[Member], members: Sequence[Member], placement: str, folder: Path, at_once: int, datasets: Callable
+) -> tuple[list[list[Member]], list[Member]]:
+    """The stacks to train in turn, and those to train as ordinary runs; what was begun goes on as it began."""
+    begun = {stack: None for m in waiting if (stack := _stack_of(m))}
+    stacks = [[m for m in members if _stack_of(m) == stack] for stack in begun]
+    fresh = [m for m in waiting if not _stack_of(m)]
+    alone = [m for m in fresh if placement == "side_by_side" or checkpoint.of(m.workdir).steps()]
+    groups: dict[str, list[Member]] = {}
+    for member in fresh:
+        if member not in alone:
+            groups.setdefault(_kind(member), []).append(member)
+    for group in groups.values():
+        stacks += _rounds(group, datasets(group[0].config.data), at_once)
+    return stacks, alone
+
+
+def _rounds(group: Sequence[Member], dataset: Dataset, at_once: int) -> list[list[Member]]:
+    """Members of one program, in as few stacks of about the same size as memory has room for."""
+    config = group[0].config
+    if dataset.train.images.nbytes > config.data.device_bytes:
+        raise UserError(
+            f"config.sweep.placement='stacked' needs train on the device: {dataset.train.images.nbytes:,} bytes are "
+            f"more than config.data.device_bytes={config.data.device_bytes:,}; accepted: 'side_by_side', or more"
+        )
+    checks.check_data(config, dataset)
+    mesh = devices.mesh(config.mesh.devices)
+    trainer = Trainer(config, dataset, devices.mesh(1))
+    most = at_once or mesh.size * memory.fits(trainer, mesh.devices.flat[0])
+    return [list(part) for part in np.array_split(np.array(group, object), -(-len(group) // most))]
+
+
+def _kind(member: Member) -> str:
+    """What members of one stack have in common: all but numbers that reach the program as arguments."""
+    config = member.config
+    plain = {**workdirs.plain(config), **workdirs.plain(models.program(config)), "data": workdirs.plain(config)["data"]}
+    own = workdirs.plain(config)
+    plain |= {"train": {**own["train"], "early_stopping": 0}, "eval": own["eval"], "start": own["start"]}
+    plain |= {"greedy": own["greedy"], "checkpoint": own["checkpoint"], "log": {}, "name": "", "seed": 0, "sweep": {}}
+    return json.dumps(plain, sort_keys=True)
+
+
+def _stack_of(member: Member) -> Path | None:
+    """The folder of the stack that a member trains in, once that has been saved."""
+    path = member.workdir / checkpoint.LANE
+    return (member.workdir / files.read_json(path)["stack"]).resolve() if path.exists() else None
+
+
+def _examples(members: Sequence[Member], n: int) -> tuple[dict[int, int], dict[int, int]]:
+    """How many examples each member is to see in all, and has seen."""
+    batch = {m.number: m.config.train.batch_size for m in members}
+    goal = {m.number: n // batch[m.number] * batch[m.number] * m.config.train.epochs for m in members}
+    seen = {m.number: (checkpoint.of(m.workdir).steps() or [0])[-1] * batch[m.number] for m in members}
+    return goal, seen
+
+
+def _longest_first(members: Iterable[Member]) -> list[Member]:
+    """Those that will take longest first, so that no core is left with one of them at the end."""
+
+    def work(member: Member) -> float:
+        c = member.config
+        widths = (*c.encoder.widths, c.code.size, *c.decoder.widths)
+        return c.train.epochs * float(sum(widths)) * max(1, c.code.samples)
+
+    return sorted(members, key=work, reverse=True)
+
+
+def status_of(member: Member) -> str:
+    """``finished``, ``diverged``, or how far it is."""
+    if diverged(member.workdir):
+        return "diverged"
+    return "finished" if finished(member.workdir) else "unfinished"
+
+
