@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from aejax.run import Run
 
 
-def load(workdir: Path | str, best: bool = False) -> "Run":
+def load(workdir: Path | str, best: bool = False, member: int | None = None) -> "Run":
     """The run in a workdir: see ``aejax.run.load``."""
     from aejax import run  # here, so that importing aejax does not import JAX
 
-    return run.load(workdir, best)
+    return run.load(workdir, best, member)

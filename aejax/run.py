@@ -13,6 +13,7 @@ from aejax import model as models
 from aejax.data import Dataset, transforms
 from aejax.data.identity import identity
 from aejax.errors import UserError
+from aejax.sweep import members
 
 ROWS = 1000  # images or codes to a call
 
@@ -199,17 +200,22 @@ def _first(n: int, found):
     return jax.tree.map(lambda a: np.asarray(a)[:n], found)
 
 
-def load(workdir: Path | str, best: bool = False) -> Run:
+def load(workdir: Path | str, best: bool = False, member: int | None = None) -> Run:
     """The run in a workdir, with its newest weights or those with the best valid loss.
 
     Args:
       workdir: as ``aejax.main`` was given it.
-      best: take the weights with the best valid loss so far.
+      best: take the weights with the best valid loss so far; of a sweep without ``member``, those of its best member.
+      member: of a sweep, which of its models.
 
     Raises:
-      UserError: there is no run there, no checkpoint yet, or none that can be read.
+      UserError: there is no run there, no checkpoint yet, or none that can be read; a sweep's member is not named, or
+        its loss ceased to be finite.
     """
-    workdir = Path(workdir)
+    workdir = members.folder(Path(workdir), member, best)
+    diverged = workdir / members.DIVERGED
+    if diverged.exists() and not best and (workdir / checkpoint.LANE).exists():
+        raise UserError(f"{workdir}: {diverged.read_text(encoding='utf-8').strip()}; accepted: another member, or best")
     config = FrozenConfigDict(_tuples(workdirs.read_config(workdir)))
     checkpoints = checkpoint.of(workdir)
     problem = "it has none yet"

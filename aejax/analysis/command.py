@@ -21,6 +21,7 @@ from aejax import log_likelihood
 from aejax.analysis import results
 from aejax.analysis.results import Findings, Outcome
 from aejax.errors import UserError
+from aejax.sweep import members
 
 # Codes that do in training what they do in encoding; and those that draw wherever the loss is evaluated.
 SAME = ("deterministic", "gated", "jump_relu", "k_sparse", "top_k", "vector_quantised")
@@ -29,7 +30,7 @@ DRAWN = ("gaussian_noise", "importance_weighted", "learned_noise", "straight_thr
 VARIATIONAL = log_likelihood.CODES
 
 WORKDIR = ("workdir", "DIR", "The work directory of a run.")
-OF_ALL = ("workdir", "help", "h")  # flags that every command about one run has
+OF_ALL = ("workdir", "member", "help", "h")  # flags that every command about one run has
 
 _shared: dict[tuple, Any] | None = None
 
@@ -43,7 +44,7 @@ class DoesNotApply(Exception):
 
 def define_best(flags: absl_flags.FlagValues) -> None:
     """The flag ``best``, of commands that read weights."""
-    best = "Take the weights with the best valid loss, not the newest."
+    best = "Take the weights with the best valid loss, not the newest; of a sweep, those of its best member."
     absl_flags.DEFINE_boolean("best", False, best, flag_values=flags)
 
 
@@ -161,6 +162,7 @@ def execute(
     analyse: Callable[[Path, absl_flags.FlagValues], Findings],
     argv: Sequence[str] | None = None,
     define: Callable[[absl_flags.FlagValues], None] | None = None,
+    sweeps: bool = False,
 ) -> int:
     """Run one analysis from the command line and write what it finds.
 
@@ -168,6 +170,7 @@ def execute(
       name, analyse: see ``run_analysis``.
       argv: arguments after the program's name; those of the process where None.
       define: defines the command's own flags on the FlagValues that it is given.
+      sweeps: the analysis has an answer for a sweep as a whole, where no member is named.
 
     Returns:
       The exit status: 0, also where the question does not apply to the run, which is told in one line; 2 after a
@@ -182,7 +185,19 @@ def execute(
             tell([*outcome.summary, *map(str, outcome.pictures), str(outcome.numbers)])
         return 0
 
-    return begin(name, answer, argv, define, inspect.getmodule(analyse).__doc__)
+    return begin(name, answer, argv, define, inspect.getmodule(analyse).__doc__, sweeps=sweeps)
+
+
+def _define_best_member(define: Callable | None) -> Callable[[absl_flags.FlagValues], None]:
+    """``define``, and the flag ``best`` of a command that reads no weights."""
+
+    def both(flags: absl_flags.FlagValues) -> None:
+        about = "Of a sweep, its member with the best valid loss."
+        absl_flags.DEFINE_boolean("best", False, about, flag_values=flags)
+        if define:
+            define(flags)
+
+    return both
 
 
 def begin(
@@ -193,6 +208,7 @@ def begin(
     about: str,
     required: tuple[str, str, str] = WORKDIR,
     stopped: str = "nothing was written",
+    sweeps: bool = False,
 ) -> int:
     """Parse the flags and call ``body`` with them: what every command does, whatever it is about.
 
@@ -203,15 +219,19 @@ def begin(
       about: what ``--help`` says above the flags.
       required: name, value and help of the flag that says which run, or runs, it is about.
       stopped: what is told after Ctrl-C.
+      sweeps: see ``execute``.
 
     Returns:
       The status of ``body``; 2 after a user's mistake, told in one line on standard error; 130 after Ctrl-C.
     """
+    define = _define_best_member(define) if sweeps else define
     try:
         flags = parse(name, sys.argv[1:] if argv is None else argv, define, required)
         if flags.help:
             tell([about, _describe(flags)])
             return 0
+        if required == WORKDIR:
+            _choose_member(flags, sweeps)
         return body(flags)
     except UserError as error:
         print(f"aejax.analysis.{name}: {error}", file=sys.stderr)
@@ -219,6 +239,21 @@ def begin(
     except KeyboardInterrupt:
         print(f"aejax.analysis.{name}: stopped; {stopped}", file=sys.stderr)
         return 130
+
+
+def _choose_member(flags: absl_flags.FlagValues, sweeps: bool) -> None:
+    """Put the folder of the sweep's member that is meant in the place of the workdir.
+
+    Raises:
+      UserError: see ``members.folder``.
+    """
+    workdir, best = Path(flags.workdir), "best" in flags and flags.best
+    if sweeps and best and not members.is_sweep(workdir):
+        raise UserError(f"--best: {workdir} is no sweep, and this is not about weights; accepted: without it")
+    if not sweeps or best or flags.member is not None:
+        flags.workdir = str(members.folder(workdir, flags.member, best))
+    if sweeps and best:
+        flags.best = False  # it has said which member
 
 
 def tell(lines: Iterable[str]) -> None:
@@ -242,6 +277,9 @@ def parse(
     needed, value, meaning = required
     absl_flags.DEFINE_string(needed, None, meaning, flag_values=flags)
     absl_flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", flag_values=flags)
+    if required == WORKDIR:
+        about = "Of a sweep, which of its models."
+        absl_flags.DEFINE_integer("member", None, about, lower_bound=0, flag_values=flags)
     if define:
         define(flags)
     accepted = ", ".join(f"--{flag}" for flag in flags if flag not in ("h", "help"))

@@ -205,8 +205,8 @@ def analyse(workdir: Path, flags) -> command.Findings:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """``python -m aejax.analysis.losses --workdir=DIR``."""
-    return command.execute("losses", analyse, argv)
+    """``python -m aejax.analysis.losses --workdir=DIR [--member=N | --best]``."""
+    return command.execute("losses", analyse, argv, sweeps=True)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import Any
 
 from ml_collections import ConfigDict, FrozenConfigDict
 
-from aejax import checks, parts
+from aejax import checks, parts, workdirs
 from aejax.errors import UserError
 from aejax.sweep import values
 from configs.base import base
@@ -55,6 +55,40 @@ def _leaves(tree: Mapping, prefix: str = "") -> Iterator[tuple[str, str]]:
             yield from _leaves(value, f"{prefix}{key}.")
         elif value.strip():
             yield f"{prefix}{key}", value
+
+
+def folder(workdir: Path, member: int | None = None, best: bool = False) -> Path:
+    """The folder of the run that is meant: of a sweep's member, or the workdir itself where that is one run's.
+
+    Args:
+      workdir: of a run, or of a sweep.
+      member: which of a sweep's.
+      best: of a sweep without ``member``, the one with the best valid loss.
+
+    Raises:
+      UserError: a sweep, and neither is given; a member of what is no sweep, or of a number that it has none of.
+    """
+    workdir = Path(workdir)
+    there = sorted(int(path.name) for path in (workdir / FOLDER).glob("[0-9]*")) if is_sweep(workdir) else []
+    if not there:
+        if member is not None:
+            raise UserError(f"--member={member}: {workdir} is no sweep; accepted: its workdir alone")
+        return workdir
+    if member is None and best:
+        from aejax.sweep.best import best as best_member  # here, since it reads what runs leave behind
+
+        member = best_member(workdir)
+    if member not in there:
+        told = f"{workdir} is a sweep" if member is None else f"--member={member}: {workdir} has no such member"
+        raise UserError(f"{told}; accepted: --member={there[0]} to {there[-1]}, or --best")
+    return workdir / FOLDER / str(member)
+
+
+def is_sweep(workdir: Path) -> bool:
+    """Whether a workdir's config has a sweep."""
+    if not (workdir / workdirs.CONFIG).is_file():
+        return False
+    return bool(specified(workdirs.read_config(workdir)))
 
 
 def settings(config: Mapping) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from aejax.analysis.compare import comparison, panels
 from aejax.analysis.compare import contestants as measuring
 from aejax.analysis.compare.contestants import MEASURES, Contestant
 from aejax.errors import UserError
+from aejax.sweep import members
 
 WORKDIRS = ("workdirs", "DIR,DIR", "The work directories of two runs or more, by commas.")
 WRITTEN = ("compare.png", "compare.md", "compare.csv", "compare.json")
@@ -118,7 +119,7 @@ def findings(
 
 def answer(flags: absl_flags.FlagValues) -> int:
     """Measure, write and tell: the exit status."""
-    workdirs = [Path(name) for name in flags.workdirs.split(",") if name]
+    workdirs = [members.folder(path, n, flags.best) for path, n in _named(flags.workdirs, flags.member)]
     if len(workdirs) < 2:
         raise UserError(f"--workdirs={flags.workdirs}: one run; accepted: two or more, by commas")
     place = folder(workdirs, flags.out)
@@ -141,6 +142,19 @@ def answer(flags: absl_flags.FlagValues) -> int:
     return 0
 
 
+def _named(workdirs: str, numbers: Sequence[str]) -> list[tuple[Path, int | None]]:
+    """The workdirs, and of a sweep each member that ``--member`` names.
+
+    Raises:
+      UserError: a member is no number.
+    """
+    if not all(number.isdecimal() for number in numbers):
+        raise UserError(f"--member={','.join(numbers)}: accepted: numbers of a sweep's members, such as 0,3")
+    paths = [Path(name) for name in workdirs.split(",") if name]
+    every = [int(number) for number in numbers] or [None]
+    return [(path, n) for path in paths for n in (every if members.is_sweep(path) else [None])]
+
+
 def _about(runs: Sequence[Contestant], same_data: bool) -> str:
     first = runs[0]
     noun = command.noun(first.run, first.dataset)
@@ -160,6 +174,8 @@ def captions(run: Contestant, shown: np.ndarray) -> list[str]:
 def define(flags) -> None:
     """The flags of this command."""
     command.define_best(flags)
+    which = "Of a sweep among the workdirs, these of its models."
+    absl_flags.DEFINE_list("member", [], which, flag_values=flags)
     out = "Where to write; compare/A+B beside the first run unless named."
     absl_flags.DEFINE_string("out", None, out, flag_values=flags)
     images = "How many test images to draw; 0 for as many as fill a row."
@@ -167,5 +183,5 @@ def define(flags) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """``python -m aejax.analysis.compare --workdirs=DIR,DIR[,…] [--out=DIR] [--images=N] [--best]``."""
+    """``python -m aejax.analysis.compare --workdirs=DIR,DIR[,…] [--out=DIR] [--member=N,N] [--images=N] [--best]``."""
     return command.begin("compare", answer, argv, define, __doc__, WORKDIRS)
