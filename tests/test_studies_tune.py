@@ -18,6 +18,7 @@ from configs.base import base
 from tests import configurations
 
 TINY = ["--config=configs/denoising.py:tiny", "--config.mesh.devices=1", "--config.train.epochs=1"]
+TINY += ["--config.sweep.at_once=1"]  # in order
 EVERY = "encoder.widths={(32,),()},code.size=2:9,corruption.std=0.1:0.5,optim.learning_rate=log:1e-4:1e-2"
 
 
@@ -143,7 +144,7 @@ def tuned(tmp_path, monkeypatch, capsys):
         value = (config.corruption.std - 0.3) ** 2 + 0.01 * config.data.fold + config.code.size / 1000
         return {"loss": 100 - value, "reconstruction": value, "squared_error": config.code.size}
 
-    def run(config, workdir):
+    def run(config, workdir, host):
         trained.append(config)
         if config.corruption.std > 0.9:
             workdir.mkdir(parents=True)

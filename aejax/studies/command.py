@@ -22,6 +22,7 @@ from aejax.analysis.figure import save
 from aejax.errors import UserError
 from aejax.studies import tables
 from aejax.studies.runs import QUIET, Stopped, Study
+from aejax.sweep import members
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,8 @@ def _asked(name: str, argv: list[str], define: Callable | None, seeds: str, usag
     own: list[str] = []
     config, overrides, flags = main.parse_with([name, *argv], lambda values: _define(values, define, seeds, own), usage)
     checks.check_overrides(config, overrides)
+    if swept := members.specified(config):
+        raise UserError(f"config.sweep.{next(iter(swept))}: a study says what to vary; accepted: the study's flags")
     config = ConfigDict(config.to_dict())
     config.update_from_flattened_dict({key: value for key, value in QUIET.items() if key not in overrides})
     checks.check(config)

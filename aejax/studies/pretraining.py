@@ -195,7 +195,7 @@ def study(study: Study) -> command.Findings:
     check_parts(study, dataset)
     sources, planned = plan(study, labels, len(dataset.train))
     classifiers = [run for runs in by_draw(planned) for run in runs]
-    study.train(sources, later=len(classifiers))
+    study.train(sources)
     study.train(classifiers)
     numbers = {"test_examples": len(dataset.test), **gather(study, labels, planned)}
     name = study.config.name

@@ -1,4 +1,4 @@
-"""The runs of a study: planned, trained in order in this process, measured from their checkpoints, and not twice.
+"""The runs of a study: planned, trained together in this process, measured from their checkpoints, and not twice.
 
 A study's folder holds ``study.json`` with its settings, a workdir a run, and in each of those another ``study.json``
 with what was measured of it. Started again it trains what is not finished, a half-done run from its checkpoint, and
@@ -6,7 +6,6 @@ computes no measurement anew.
 """
 
 import json
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +16,16 @@ from ml_collections import ConfigDict, FrozenConfigDict
 from tqdm import tqdm
 
 import aejax
-from aejax import checkpoint, checks, data, files, train, workdirs
+from aejax import checkpoint, checks, files, workdirs
 from aejax.data import Dataset
 from aejax.errors import Diverged, UserError
+from aejax.sweep import together
+from aejax.sweep.members import DIVERGED, Member
+from aejax.sweep.side_by_side import Datasets
 
 SETTINGS = "study.json"  # of the study, in its folder
 MEASURED = "study.json"  # of a run, in its workdir
-DIVERGED = "diverged.txt"  # of a run whose loss was not finite, in its workdir
+DATASETS = 4  # kept in memory
 
 # A study draws its own figure: its runs draw none and write no event files, unless their keys are set by hand.
 QUIET = {"log.tensorboard": False, "log.figure_epochs": (), "checkpoint.keep": 1}
@@ -65,19 +67,15 @@ class Planned:
     @property
     def diverged(self) -> bool:
         """Whether its loss was not finite, in a study that goes on all the same."""
-        return (self.workdir / DIVERGED).exists()
+        return together.diverged(self.workdir)
+
+    def member(self, number: int) -> Member:
+        """The run as one of several that are trained together."""
+        return Member(number, {"run": self.told}, self.config, self.workdir)
 
     def finished(self) -> bool:
         """Whether this config has been trained here to its end."""
-        if not (self.workdir / workdirs.CONFIG).exists():
-            return False
-        if workdirs.differences(workdirs.read_config(self.workdir), workdirs.plain(self.config), workdirs.FREE):
-            return False  # train.run will say what differs
-        checkpoints = checkpoint.of(self.workdir)
-        try:
-            return bool(checkpoints.read(checkpoints.steps()[-1], {}).meta["finished"])
-        except Exception:  # none, or one that cannot be read: train.run will see to it
-            return False
+        return together.finished(self.member(0))
 
 
 class Study:
@@ -89,6 +87,7 @@ class Study:
       flags: the study's own flags.
       folder: where all of it lies.
       seeds: those of the flag ``seeds``.
+      dataset: ``config.data`` -> what it names, the last few kept in memory.
 
     Raises:
       UserError: the folder holds a study with other settings.
@@ -98,8 +97,7 @@ class Study:
         self.name, self.config, self.flags = name, FrozenConfigDict(config), flags
         self.folder, self.seeds = Path(flags.folder), whole_numbers("seeds", flags.seeds)
         self._settings = json.loads(json.dumps({"study": name, **settings, "config": workdirs.written(self.config)}))
-        self._began, self._trained, self._number = time.monotonic(), 0, 0
-        self._dataset: tuple[Any, Dataset] | None = None
+        self.dataset = Datasets(DATASETS)
         self._compare()
 
     def plan(self, name: str, told: str, changes: Mapping[str, Any]) -> Planned:
@@ -114,45 +112,32 @@ class Study:
         checks.check(config)
         return Planned(self.folder / name, FrozenConfigDict(config), told)
 
-    def train(self, planned: Sequence[Planned], later: int = 0, diverging: bool = False) -> None:
-        """Train those that are not finished, in order, each to its end.
+    def train(self, planned: Sequence[Planned], diverging: bool = False) -> None:
+        """Train those that are not finished, together, each to its end.
 
         Args:
-          planned: the runs.
-          later: how many more the study will train after these, for the progress line.
+          planned: the runs; none starts from another of them.
           diverging: go on after a run whose loss is not finite, which is then ``diverged``.
 
         Raises:
-          Stopped: by a signal; the run that was under way has been saved.
+          Stopped: by a signal; the runs that were under way have been saved.
           UserError: a mistake in a run's config, the data or the folder; a non-finite loss.
         """
-        for run in planned[:1]:  # data that do not serve are told before there is a folder
-            checks.check_data(run.config, self.dataset(run.config.data))
+        if planned:  # data that do not serve are told before there is a folder
+            checks.check_data(planned[0].config, self.dataset(planned[0].config.data))
         self._write_settings()
-        there = {run.name for run in planned if run.diverged or run.finished()}
-        total, left = self._number + len(planned) + later, len(planned) - len(there) + later
+        there = sum(run.diverged or run.finished() for run in planned)
         if there:
-            print(f"{len(there)} of {len(planned)} runs in {self.folder} are finished already", flush=True)
-        for run in planned:
-            self._number += 1
-            if run.name in there:
-                continue
-            print(f"run {self._number} of {total}, {run.told}; {self._time_left(left)}", flush=True)
-            left -= 1
-            try:
-                if status := train.run(run.config, run.workdir):
-                    raise Stopped(status)
-            except Diverged as error:
-                if not diverging:
-                    raise
-                print(f"{run.workdir}: {error}", flush=True)
-                files.write_text(run.workdir / DIVERGED, f"{error}\n")
-            self._trained += 1
-
-    def _time_left(self, runs: int) -> str:
-        if not self._trained:
-            return "time left: known after this run"
-        return f"time left: {tqdm.format_interval(runs * (time.monotonic() - self._began) / self._trained)}"
+            print(f"{there} of {len(planned)} runs in {self.folder} are finished already", flush=True)
+        members = [run.member(number) for number, run in enumerate(planned)]
+        sweep = self.config.sweep
+        given = {"placement": sweep.placement, "at_once": sweep.at_once, "load": self.dataset, "noun": "runs"}
+        if status := together.train(members, self.folder, **given):
+            raise Stopped(status)
+        bad = [run for run in planned if run.diverged]
+        if bad and not diverging:
+            why = (bad[0].workdir / DIVERGED).read_text(encoding="utf-8").strip()
+            raise Diverged(f"{bad[0].workdir} ({bad[0].told}): {why}")
 
     def measure(self, run: Planned, asked: Mapping[str, Any], function: Measure) -> dict[str, Any]:
         """``function(aejax.load(workdir), its dataset)`` as plain JSON of six digits, or what it gave before.
@@ -173,12 +158,6 @@ class Study:
     def measure_all(self, runs: Sequence[Planned], asked: Mapping[str, Any], function: Measure) -> list[dict[str, Any]]:
         """``measure`` of each, with a bar on a terminal."""
         return [self.measure(run, asked, function) for run in tqdm(runs, "measuring", unit="run", disable=None)]
-
-    def dataset(self, section: FrozenConfigDict) -> Dataset:
-        """What ``config.data`` names, the last one kept in memory."""
-        if self._dataset is None or self._dataset[0] != section:
-            self._dataset = (section, data.load(section))
-        return self._dataset[1]
 
     def _compare(self) -> None:
         path = self.folder / SETTINGS

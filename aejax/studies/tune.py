@@ -160,7 +160,7 @@ def study(study: Study) -> command.Findings:
     planned = plan(study, settings)
     if not flags.folds and not len(study.dataset(study.config.data).valid):
         raise UserError("--folds=0 compares on valid, which is empty; accepted: config.data.valid above 0, or folds")
-    study.train([run for runs in planned for run in runs], later=len(study.seeds), diverging=True)
+    study.train([run for runs in planned for run in runs], diverging=True)
     found = trials(study, settings, planned)
     best = best_of(found)
     finals = [study.plan(f"best_seed{seed}", f"the best, seed {seed}", {**best["setting"], "seed": seed})

@@ -20,10 +20,13 @@ class Together:
       examples: that each member has to see in all, by its number.
       seen: that it saw in earlier calls.
       seconds: at least so many between two plain lines.
+      noun: what they are called.
     """
 
-    def __init__(self, examples: Mapping[int, int], seen: Mapping[int, int], seconds: float = 2.0):
-        self._total, self._members, self._seconds = sum(examples.values()), len(examples), seconds
+    def __init__(
+        self, examples: Mapping[int, int], seen: Mapping[int, int], seconds: float = 2.0, noun: str = "members"
+    ):
+        self._total, self._members, self._seconds, self._noun = sum(examples.values()), len(examples), seconds, noun
         self._seen, self._goal = dict.fromkeys(examples, 0) | dict(seen), dict(examples)
         self._first, self._began, self._printed = sum(self._seen.values()), time.monotonic(), 0.0
         self._loss: dict[int, float] = {}
@@ -79,7 +82,7 @@ class Together:
             print(f"{self._ends()}, {self._figures()}, {self._left()} left", flush=True)
 
     def _ends(self) -> str:
-        return f"{len(self._ended)} of {self._members} members at their end"
+        return f"{len(self._ended)} of {self._members} {self._noun} at their end"
 
     def _rate(self) -> float:
         return (sum(self._seen.values()) - self._first) / max(time.monotonic() - self._began, 1e-9)

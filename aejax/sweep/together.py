@@ -32,10 +32,14 @@ def diverged(workdir: Path) -> bool:
     return (workdir / DIVERGED).exists()
 
 
-def finished(workdir: Path) -> bool:
-    """Whether a member has been trained to its end."""
+def finished(member: Member) -> bool:
+    """Whether a member's config has been trained in its folder to its end."""
+    if not (member.workdir / workdirs.CONFIG).exists():
+        return False
+    if workdirs.differences(workdirs.read_config(member.workdir), workdirs.plain(member.config), workdirs.FREE):
+        return False  # training will say what differs
     try:
-        saved = checkpoint.of(workdir)
+        saved = checkpoint.of(member.workdir)
         return bool(saved.read(saved.steps()[-1], {}).meta["finished"])
     except Exception:  # none, or one that cannot be read: training will see to it
         return False
@@ -49,6 +53,7 @@ def train(
     begin: Callable[[], None] | None = None,
     merged: Merged | None = None,
     load: Callable[[Any], Dataset] | None = None,
+    noun: str = "members",
 ) -> int:
     """Train the members that are not at their end, together: 0, or 128 + n where signal n stopped them.
 
@@ -62,12 +67,13 @@ def train(
       begin: called once the first member's config is found to go with its data.
       merged: takes the lines of all.
       load: loads data; ``data.load`` unless given.
+      noun: what they are called.
 
     Raises:
       UserError: a mistake in a member's config, the data or a folder.
     """
     check(placement, at_once)
-    waiting = [m for m in members if not diverged(m.workdir) and not finished(m.workdir)]
+    waiting = [m for m in members if not diverged(m.workdir) and not finished(m)]
     if not waiting:
         return 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -81,7 +87,7 @@ def train(
     stacks, alone = _placed(waiting, members, placement or _fastest(dataset, waiting[0]), folder, at_once, datasets)
     if placement == "" and jax.default_backend() != "cpu":
         threads = 1  # one program at a time has the accelerator to itself
-    progress = Together(*_examples(waiting, len(dataset.train)))
+    progress = Together(*_examples(waiting, len(dataset.train)), noun=noun)
     try:
         with Signals() as signals:
             room = Room(threads, progress, signals, datasets, merged)
@@ -89,7 +95,7 @@ def train(
                 where = _stack_of(lanes[0]) or folder / STACKS / lanes[0].workdir.name
                 stack = Stack(lanes, datasets(lanes[0].config.data), mesh, where)
                 if len(stacks) > 1:
-                    progress.say(f"program {number + 1} of {len(stacks)}: {len(lanes)} members")
+                    progress.say(f"program {number + 1} of {len(stacks)}: {len(lanes)} {noun}")
                 if status := train_stack(stack, room):
                     return status
                 del stack
@@ -186,6 +192,6 @@ def status_of(member: Member) -> str:
     """``finished``, ``diverged``, or how far it is."""
     if diverged(member.workdir):
         return "diverged"
-    return "finished" if finished(member.workdir) else "unfinished"
+    return "finished" if finished(member) else "unfinished"
 
 
