@@ -8,6 +8,7 @@ all the rest, is float32.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -143,7 +144,8 @@ class Autoencoder(nn.Module):
 
         Args:
           x: [b, h, w, c].
-          arguments: as ``model.arguments(config)`` gives.
+          arguments: as ``model.arguments(config)`` gives; with ``width`` in its section ``code``, how many units are
+            the model's own.
           weight: [b], 1 for an example and 0 for padding.
           key: of this step; every use of it is folded with a name.
           train: with corruption, sparsity masks and training noise, or without.
@@ -154,10 +156,12 @@ class Autoencoder(nn.Module):
         learns = schema.learns(self.config.optim)
         noisy, where = self._corrupted(x, arguments["corruption"], keys.named(key, "corruption"), train)
         given = {"train": train and learns("encoder"), "weight": weight, "key": keys.named(key, "encoder")}
-        h = self._encoder(noisy, **given)
+        own = partial(self._own_units, width=arguments["code"].get("width"))
+        h = own(self._encoder(noisy, **given))
         numbers = {**arguments["code"], "progress": progress}
         numbers["identity"] = image_identity(x) if identity is None else identity
         coded = self._code(h, numbers, weight=weight, key=keys.named(key, "code"), train=train)
+        coded = coded._replace(z=own(coded.z))
         bound = getattr(self.code, "bound", None)
         z = coded.z if bound else coded.z[None]
         given = {"train": train and learns("decoder"), "key": keys.named(key, "decoder")}
@@ -177,6 +181,14 @@ class Autoencoder(nn.Module):
         return Output(z[0], loss, {**terms, **added}, coded.figures)
 
     # -- how
+
+    def _own_units(self, a: jax.Array, width: jax.Array | None) -> jax.Array:
+        """Features or codes [..., blocks · size] with 0 for the units from ``width`` on, which are not the model's own:
+        codes of several sizes share a program."""
+        if width is None:
+            return a
+        mine = jnp.arange(a.shape[-1]) % self.config.code.size < width
+        return jnp.where(jnp.broadcast_to(mine, a.shape), a, 0.0)
 
     def _compute(self, a: jax.Array) -> jax.Array:
         return a.astype(nets.precision(self.config.precision))

@@ -16,7 +16,7 @@ import jax
 import numpy as np
 from absl import logging
 
-from aejax import files
+from aejax import files, padding
 
 FOLDER = "checkpoints"
 LANE = "lane.json"  # in the folder of a run that trained in a stack: where that is, and which of its members the run is
@@ -36,12 +36,22 @@ def templates(trees: Mapping[str, Any], sharding: jax.sharding.Sharding) -> dict
     return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding), dict(trees))
 
 
-def stacked_templates(trees: Mapping[str, Any], members: int) -> dict[str, Any]:
-    """``templates`` of so many members' trees, on the host; what all share, ``preprocessing``, is there once."""
-    host = jax.sharding.SingleDeviceSharding(jax.devices("cpu")[0])
-    many = {name: tree for name, tree in trees.items() if name != "preprocessing"}
-    many = jax.tree.map(lambda a: jax.ShapeDtypeStruct((members, *a.shape), a.dtype), many)
-    return templates({**many, **{name: trees[name] for name in trees.keys() - many.keys()}}, host)
+def stacked_templates(trees: Mapping[str, Any], members: int, shapes: Mapping[str, Any]) -> dict[str, Any]:
+    """``templates`` of so many members' trees, on the host; what all share, ``preprocessing``, is there once.
+
+    Args:
+      trees: of one member.
+      members: how many.
+      shapes: of the leaves of each tree, as they are stacked: a member's own may be narrower.
+    """
+
+    def stacked(tree: Any, shapes: Any) -> Any:
+        leaves, structure = jax.tree.flatten(tree)
+        many = [jax.ShapeDtypeStruct((members, *s), a.dtype) for a, s in zip(leaves, shapes, strict=True)]
+        return jax.tree.unflatten(structure, many)
+
+    many = {name: stacked(tree, shapes[name]) if name in shapes else tree for name, tree in trees.items()}
+    return templates(many, jax.sharding.SingleDeviceSharding(jax.devices("cpu")[0]))
 
 
 class Checkpoints:
@@ -171,11 +181,12 @@ class Lane:
         meta = self._stack.read(step, {}).meta
         found = {}
         if templates:
-            many = self._stack.read(step, stacked_templates(templates, len(meta["lanes"]))).items
-            shared = {"preprocessing"} & many.keys()
-            own = {name: many[name] for name in many.keys() - shared}
-            found = jax.tree.map(lambda a: np.asarray(a[self._number]), own) | {name: many[name] for name in shared}
-            found = jax.tree.map(lambda a, like: jax.device_put(np.asarray(a), like.sharding), found, dict(templates))
+            wanted = stacked_templates(templates, len(meta["lanes"]), meta["shapes"])
+            many = self._stack.read(step, wanted).items
+            lane = {name: jax.tree.map(lambda a: np.asarray(a)[self._number], many[name]) for name in meta["shapes"]
+                    if name in many}  # fmt: skip
+            own = padding.cut({**many, **lane}, meta["sizes"][self._number], dict(templates))
+            found = jax.tree.map(lambda a, like: jax.device_put(a, like.sharding), own, dict(templates))
         return Checkpoint(meta["steps"][self._number], found, meta["lanes"][self._number])
 
     def newest(self, templates: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> Checkpoint | None:

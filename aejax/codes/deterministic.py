@@ -12,6 +12,7 @@ class Deterministic(nn.Module):
 
     size: int
     activation: str = "relu"
+    separable = True  # units do not depend on each other, nor on how many there are
 
     @property
     def features(self) -> int:

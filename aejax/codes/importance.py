@@ -34,6 +34,7 @@ class ImportanceWeighted(nn.Module):
 
     size: int
     samples: int = 1
+    separable = True  # units do not depend on each other, nor on how many there are
 
     @property
     def features(self) -> int:

@@ -40,6 +40,7 @@ class StraightThrough(nn.Module):
     """
 
     size: int
+    separable = True  # units do not depend on each other, nor on how many there are
 
     @property
     def features(self) -> int:
@@ -71,6 +72,7 @@ class GumbelSigmoid(nn.Module):
     """
 
     size: int
+    separable = True  # units do not depend on each other, nor on how many there are
 
     @property
     def features(self) -> int:
@@ -96,6 +98,7 @@ class GaussianNoise(nn.Module):
 
     size: int
     activation: str = "relu"
+    separable = True  # units do not depend on each other, nor on how many there are
 
     @property
     def features(self) -> int:

@@ -67,6 +67,7 @@ class Variational(nn.Module):
 
     size: int
     samples: int = 1
+    separable = True  # units do not depend on each other, nor on how many there are
 
     @property
     def features(self) -> int:

@@ -26,6 +26,7 @@ class Lifetime(nn.Module):
 
     size: int
     masked = True  # of training alone, where the decoder sees nothing else
+    separable = True  # units do not depend on each other, nor on how many there are
 
     @property
     def features(self) -> int:

@@ -130,7 +130,7 @@ class _Loop:
         for pictures in self.pictures:
             lane = pictures.trainer
             number = self.stack.lanes.index(lane)
-            lane.state, lane.step = self.stack.lane(self.stack.state, number), self.stack.step
+            lane.state, lane.step = self.stack.lane_state(number), self.stack.step
             pictures.draw(epoch)
             pictures.begin()
 

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from aejax import checkpoint, devices, files, train
+from aejax import checkpoint, devices, files, padding, train
 from aejax import model as models
 from aejax.checkpoint import Checkpoints
 from aejax.data import Dataset, Split
@@ -37,10 +37,16 @@ class Stack:
         self.first = self.lanes[0]
         self.steps_per_epoch, self.total = self.first.steps_per_epoch, self.first.total
         self.room = devices.padded(len(members), self.mesh)  # lanes: the last member's are repeated to fill devices
-        program, classes = models.program(self.first.config), len(dataset.classes)
+        self.sizes = [member.config.code.size for member in members]
+        self.differ = len(set(self.sizes)) > 1  # in the size of the code: each is then as wide as the widest
+        widest = self.lanes[int(np.argmax(self.sizes))]
+        program, classes = models.program(widest.config), len(dataset.classes)
+        self._like = jax.eval_shape(widest.programs.init, widest.arguments)
         self.programs = stacked.stacked(program, tuple(dataset.shape), classes, self.total, self.mesh)
         self.split, self.everywhere = stacked.split(self.mesh), devices.replicated(self.mesh)
         self.arguments = self.gather([lane.arguments for lane in self.lanes])
+        if self.differ:
+            self.arguments["code"]["width"] = self.gather([np.int32(size) for size in self.sizes])
         self.ended = np.zeros(len(members), bool)
         self.best: Any = None
         self.step = 0
@@ -52,15 +58,17 @@ class Stack:
         many = jax.tree.map(lambda *a: self._filled(np.stack([np.asarray(x) for x in a])), *trees)
         return jax.device_put(many, self.split)
 
-    def lane(self, tree: Any, number: int) -> Any:
-        """One member's part of arrays [m, ...], on the host."""
-        return jax.tree.map(lambda a: np.asarray(a[number]), tree)
+    def lane_state(self, number: int) -> State:
+        """One member's state, on the host, as its own ``Trainer`` has it."""
+        state, lane = jax.tree.map(lambda a: np.asarray(a[number]), self.state), self.lanes[number]
+        return padding.cut(state, self.sizes[number], jax.eval_shape(lane.programs.init, lane.arguments))
 
     # -- starting and saving
 
     def begin(self, host: Host) -> int:
         """The states before the first step; 0, or the status of a layer's run that was stopped."""
-        own = self.first.config.start.workdir or self.first.config.greedy.epochs  # what a program cannot start from
+        config = self.first.config
+        own = config.start.workdir or config.greedy.epochs or self.differ  # what one program cannot start all from
         for member, lane in zip(self.members, self.lanes, strict=True):
             member.workdir.mkdir(parents=True, exist_ok=True)
             if own or lane is self.first:
@@ -69,7 +77,11 @@ class Stack:
             else:
                 lane.preprocess_by(self.first.preprocessing)
                 train.begin(lane, member.workdir, host, fresh=False)
-        self.state = self.gather([t.state for t in self.lanes]) if own else self.programs.init(self.arguments)
+        if own:
+            states = [padding.padded(t.state, s, self._like) for t, s in zip(self.lanes, self.sizes, strict=True)]
+            self.state = self.gather(states)
+        else:
+            self.state = self.programs.init(self.arguments)
         self.preprocessing = jax.device_put(jax.device_get(self.first.preprocessing), self.everywhere)
         self.reset_sums()
         return 0
@@ -87,14 +99,16 @@ class Stack:
             items["best"] = self.best
         if self.room > len(self.members):
             items = jax.tree.map(lambda a: a[: len(self.members)], items)
-        items["preprocessing"] = self.preprocessing
         meta = {
             "step": self.step,
             "steps": np.asarray(self.state.step)[: len(self.members)].tolist(),
             "ended": self.ended.tolist(),
             "members": [os.path.relpath(member.workdir, self.folder) for member in self.members],
             "lanes": [lane.meta for lane in self.lanes],
+            "sizes": self.sizes,
+            "shapes": {name: [a.shape[1:] for a in jax.tree.leaves(tree)] for name, tree in items.items()},
         }
+        items["preprocessing"] = self.preprocessing
         Checkpoints(self.folder, self.first.config.checkpoint.keep).save(self.step, items, meta)
         for number, member in enumerate(self.members):
             if not (member.workdir / checkpoint.LANE).exists():
@@ -120,7 +134,7 @@ class Stack:
     def _templates(self, meta: Mapping[str, Any]) -> dict[str, Any]:
         some = next((m for m in meta["lanes"] if m["best_step"] >= 0), meta["lanes"][0])
         trees = {**self.first.templates(some), "steps": {"step": jax.ShapeDtypeStruct((), np.int32)}}
-        return checkpoint.stacked_templates(trees, len(self.members))
+        return checkpoint.stacked_templates(trees, len(self.members), meta["shapes"])
 
     def _filled(self, a: np.ndarray) -> np.ndarray:
         """[m, ...] with the last repeated up to [room, ...]."""
@@ -168,6 +182,8 @@ class Stack:
                 self.state.variables, jax.device_put(examples, self.everywhere), self.preprocessing, self.arguments
             ),
         )
+        if "alive" in sums:
+            sums["alive"] = [alive[:size] for alive, size in zip(sums["alive"], self.sizes, strict=False)]
         return [lane.means({k: v[i] for k, v in sums.items()}, len(split)) for i, lane in enumerate(self.lanes)]
 
     def keep_best(self, better: np.ndarray) -> None:

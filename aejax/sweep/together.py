@@ -14,7 +14,7 @@ from aejax import model as models
 from aejax.data import Dataset
 from aejax.errors import UserError
 from aejax.host import Signals
-from aejax.sweep import memory, side_by_side
+from aejax.sweep import memory, side_by_side, width
 from aejax.sweep.lockstep import train_stack
 from aejax.sweep.members import DIVERGED, Member
 from aejax.sweep.metrics import Merged
@@ -148,16 +148,19 @@ def _rounds(group: Sequence[Member], dataset: Dataset, at_once: int) -> list[lis
         )
     checks.check_data(config, dataset)
     mesh = devices.mesh(config.mesh.devices)
-    trainer = Trainer(config, dataset, devices.mesh(1))
+    widest = max((member.config for member in group), key=lambda c: c.code.size)
+    trainer = Trainer(widest, dataset, devices.mesh(1))
     most = at_once or mesh.size * memory.fits(trainer, mesh.devices.flat[0])
     return [list(part) for part in np.array_split(np.array(group, object), -(-len(group) // most))]
 
 
 def _kind(member: Member) -> str:
     """What members of one stack have in common: all but numbers that reach the program as arguments."""
-    config = member.config
-    plain = {**workdirs.plain(config), **workdirs.plain(models.program(config)), "data": workdirs.plain(config)["data"]}
+    config, program = member.config, models.program(member.config).to_dict()
     own = workdirs.plain(config)
+    if width.maskable(config):
+        program["code"]["size"] = 0
+    plain = {**own, **program, "data": own["data"]}
     plain |= {"train": {**own["train"], "early_stopping": 0}, "eval": own["eval"], "start": own["start"]}
     plain |= {"greedy": own["greedy"], "checkpoint": own["checkpoint"], "log": {}, "name": "", "seed": 0, "sweep": {}}
     return json.dumps(plain, sort_keys=True)
