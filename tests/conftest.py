@@ -23,3 +23,11 @@ def tiny():
     from tests.configurations import load
 
     return load
+
+
+@pytest.fixture
+def compiled_quickly():
+    """Programs that run a few steps are compiled without most optimisations."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
