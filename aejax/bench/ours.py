@@ -58,7 +58,7 @@ class Training:
             source = self.feed.at(t.step)
             count = min(self.pace.steps(), source.stop - t.step)
             cut, count = count > steps, min(count, steps)
-            t.state, t.sums = t.stretch(
+            t.state, t.sums = t.programs.stretch(
                 t.state, t.sums, source.examples, source.order, np.int32(source.first), np.int32(count),
                 t.preprocessing, t.arguments,
             )  # fmt: skip
