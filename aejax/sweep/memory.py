@@ -97,10 +97,16 @@ def free(device: jax.Device) -> int:
     return max(found, 0)
 
 
-def fits(trainer: Trainer, device: jax.Device) -> int:
-    """How many members like this one a device has room for, beside the data; one at least."""
+def fits(trainer: Trainer, device: jax.Device, sharing: bool = True) -> int:
+    """How many members like this one a device has room for at a time; one at least.
+
+    Args:
+      trainer: of the member that takes most.
+      device: where they train.
+      sharing: the data are there once, and not for each.
+    """
     train = trainer.dataset.train
     labels = train.labels.nbytes if train.labels is not None else 0
-    left = SHARE * free(device) - train.images.nbytes - labels
-    order = 4 * len(train)
-    return max(1, int(left // (of_member(trainer) + order)))
+    images, order = train.images.nbytes + labels, 4 * len(train)
+    shared, each = (images, order) if sharing else (0, images + order)
+    return max(1, int((SHARE * free(device) - shared) // (of_member(trainer) + each)))

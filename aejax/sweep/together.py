@@ -24,6 +24,7 @@ from aejax.sweep.stack import Stack
 from aejax.trainer import Trainer
 
 STACKS = "stacks"
+DATASETS = 4  # kept in memory
 PLACEMENTS = ("side_by_side", "stacked")
 
 
@@ -76,21 +77,17 @@ def train(
     waiting = [m for m in members if not diverged(m.workdir) and not finished(m)]
     if not waiting:
         return 0
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = min(at_once or cores, len(waiting))
-    datasets = load or Datasets(threads + 1)
+    datasets = load or Datasets(DATASETS)
     dataset = datasets(waiting[0].config.data)
     checks.check_data(waiting[0].config, dataset)
     mesh = devices.mesh(waiting[0].config.mesh.devices)
     if begin:
         begin()
     stacks, alone = _placed(waiting, members, placement or _fastest(dataset, waiting[0]), folder, at_once, datasets)
-    if placement == "" and jax.default_backend() != "cpu":
-        threads = 1  # one program at a time has the accelerator to itself
     progress = Together(*_examples(waiting, len(dataset.train)), noun=noun)
     try:
         with Signals() as signals:
-            room = Room(threads, progress, signals, datasets, merged)
+            room = Room(_threads(alone, at_once, dataset), progress, signals, datasets, merged)
             for number, lanes in enumerate(stacks):
                 where = _stack_of(lanes[0]) or folder / STACKS / lanes[0].workdir.name
                 stack = Stack(lanes, datasets(lanes[0].config.data), mesh, where)
@@ -152,6 +149,18 @@ def _rounds(group: Sequence[Member], dataset: Dataset, at_once: int) -> list[lis
     trainer = Trainer(widest, dataset, devices.mesh(1))
     most = at_once or mesh.size * memory.fits(trainer, mesh.devices.flat[0])
     return [list(part) for part in np.array_split(np.array(group, object), -(-len(group) // most))]
+
+
+def _threads(members: Sequence[Member], at_once: int, dataset: Dataset) -> int:
+    """How many ordinary runs to train at a time: one a core, as far as memory has room for the largest; one where there
+    is an accelerator, which a program has to itself."""
+    if at_once or not members:
+        return min(at_once, len(members)) or 1
+    if jax.default_backend() != "cpu":
+        return 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    trainer = Trainer(_longest_first(members)[0].config, dataset, devices.mesh(1))
+    return min(cores, len(members), memory.fits(trainer, jax.devices()[0], sharing=False))
 
 
 def _kind(member: Member) -> str:
