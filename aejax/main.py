@@ -122,6 +122,7 @@ def main(argv: list[str] | None = None) -> int:
         from aejax.sweep import members
 
         checks.check_overrides(config, overrides)
+        members.check_overrides(config, overrides)
         if members.specified(config):
             from aejax.sweep import run
 

@@ -1,6 +1,6 @@
 """The members of a sweep: what ``config.sweep`` says, as one config each."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -146,6 +146,20 @@ def members(config: Mapping, workdir: Path) -> list[Member]:
             raise UserError(f"{SECTION}: with {shown(setting)}: {error}") from None
         found.append(Member(number, setting, FrozenConfigDict(one), workdir / FOLDER / str(number)))
     return found
+
+
+def check_overrides(config: Mapping, keys: Iterable[str]) -> None:
+    """Refuse keys of the section set by hand that say how to sweep where nothing is swept, or not in that way.
+
+    Raises:
+      UserError: naming the key.
+    """
+    own = [key.removeprefix("sweep.") for key in keys if key.removeprefix("sweep.") in OWN]
+    if own and not specified(config):
+        raise UserError(f"{SECTION}.{own[0]} says how, and nothing what; accepted with it: such as {SECTION}.seed=0,1,2")
+    drawn = [name for name in own if name in ("draws", "draw")]
+    if drawn and config["sweep"]["combine"] != "random":
+        raise UserError(f"{SECTION}.{drawn[0]} is read with {SECTION}.combine=random alone; accepted: that, or neither")
 
 
 def alone(config: Mapping, setting: Mapping[str, Any]) -> ConfigDict:

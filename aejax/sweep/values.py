@@ -181,7 +181,8 @@ def _read(key: str, text: str, value: Any, kind: str, where: str) -> Any:
             if math.isfinite(number):
                 return number
         elif isinstance(value, tuple):
-            return tuple(ast.literal_eval(text))
+            found = ast.literal_eval(text)
+            return tuple(found) if isinstance(found, tuple | list) else (found,)
         else:
             return text
     except (ValueError, KeyError, SyntaxError, TypeError):
