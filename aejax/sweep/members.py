@@ -156,7 +156,7 @@ def check_overrides(config: Mapping, keys: Iterable[str]) -> None:
     """
     own = [key.removeprefix("sweep.") for key in keys if key.removeprefix("sweep.") in OWN]
     if own and not specified(config):
-        raise UserError(f"{SECTION}.{own[0]} says how, and nothing what; accepted with it: such as {SECTION}.seed=0,1,2")
+        raise UserError(f"{SECTION}.{own[0]} says how, and nothing what; accepted with it: {SECTION}.seed=0,1,2")
     drawn = [name for name in own if name in ("draws", "draw")]
     if drawn and config["sweep"]["combine"] != "random":
         raise UserError(f"{SECTION}.{drawn[0]} is read with {SECTION}.combine=random alone; accepted: that, or neither")

@@ -110,6 +110,10 @@ class Stack:
         }
         items["preprocessing"] = self.preprocessing
         Checkpoints(self.folder, self.first.config.checkpoint.keep).save(self.step, items, meta)
+        self._point()
+
+    def _point(self) -> None:
+        """Have each member's folder say where its checkpoints are."""
         for number, member in enumerate(self.members):
             if not (member.workdir / checkpoint.LANE).exists():
                 where = {"stack": os.path.relpath(self.folder, member.workdir), "lane": number}
@@ -120,6 +124,7 @@ class Stack:
         saved = Checkpoints(self.folder).newest(self._templates)
         if saved is None:
             return False
+        self._point()  # a kill may have come between the first checkpoint and this
         self.step, self.ended = saved.meta["step"], np.array(saved.meta["ended"], bool)
         for lane, meta in zip(self.lanes, saved.meta["lanes"], strict=True):
             lane.refuse_other_data(meta)

@@ -9,8 +9,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from aejax import checkpoint, checks, devices, files, workdirs
+from aejax import checkpoint, checks, devices, workdirs
 from aejax import model as models
+from aejax.checkpoint import Checkpoints
 from aejax.data import Dataset
 from aejax.errors import UserError
 from aejax.host import Signals
@@ -89,7 +90,7 @@ def train(
         with Signals() as signals:
             room = Room(_threads(alone, at_once, dataset), progress, signals, datasets, merged)
             for number, lanes in enumerate(stacks):
-                where = _stack_of(lanes[0]) or folder / STACKS / lanes[0].workdir.name
+                where = folder / STACKS / lanes[0].workdir.name
                 stack = Stack(lanes, datasets(lanes[0].config.data), mesh, where)
                 if len(stacks) > 1:
                     progress.say(f"program {number + 1} of {len(stacks)}: {len(lanes)} {noun}")
@@ -122,9 +123,9 @@ def _placed(
     waiting: Sequence[Member], members: Sequence[Member], placement: str, folder: Path, at_once: int, datasets: Callable
 ) -> tuple[list[list[Member]], list[Member]]:
     """The stacks to train in turn, and those to train as ordinary runs; what was begun goes on as it began."""
-    begun = {stack: None for m in waiting if (stack := _stack_of(m))}
-    stacks = [[m for m in members if _stack_of(m) == stack] for stack in begun]
-    fresh = [m for m in waiting if not _stack_of(m)]
+    begun = _begun(folder, members)
+    stacks = [stack for stack in begun if any(m in waiting for m in stack)]
+    fresh = [m for m in waiting if not any(m in stack for stack in begun)]
     alone = [m for m in fresh if placement == "side_by_side" or checkpoint.of(m.workdir).steps()]
     groups: dict[str, list[Member]] = {}
     for member in fresh:
@@ -175,10 +176,15 @@ def _kind(member: Member) -> str:
     return json.dumps(plain, sort_keys=True)
 
 
-def _stack_of(member: Member) -> Path | None:
-    """The folder of the stack that a member trains in, once that has been saved."""
-    path = member.workdir / checkpoint.LANE
-    return (member.workdir / files.read_json(path)["stack"]).resolve() if path.exists() else None
+def _begun(folder: Path, members: Sequence[Member]) -> list[list[Member]]:
+    """The members of each stack that has been saved, in the order of its lanes."""
+    known, found = {m.workdir.resolve(): m for m in members}, []
+    for stack in sorted((folder / STACKS).glob("*")):
+        saved = Checkpoints(stack).newest(lambda meta: {})
+        lanes = [known.get((stack / path).resolve()) for path in saved.meta["members"]] if saved else [None]
+        if None not in lanes:  # else of other members than these
+            found.append(lanes)
+    return found
 
 
 def _examples(members: Sequence[Member], n: int) -> tuple[dict[int, int], dict[int, int]]:
