@@ -40,7 +40,7 @@ class Trainer:
         program, classes = models.program(config), len(dataset.classes)
         self.programs = programs.programs(program, tuple(dataset.shape), classes, self.total, mesh)
         self.reconstruct = jax.jit(self._reconstruct, compiler_options=compilation.seldom())
-        self.zero_sums = programs.zero_sums(self.model)
+        self.zero_sums = self.programs.zero_sums
         self._copy = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))
         self.meta: dict[str, Any] = {
             "shape": list(dataset.shape),

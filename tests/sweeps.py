@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import json
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ import pytest
 from ml_collections import FrozenConfigDict
 
 from aejax import checkpoint, data, devices, files, step, workdirs
+from aejax import model as models
+from aejax.data import transforms
 from aejax.sweep import members, stacked
 from aejax.trainer import Trainer
 from tests import configurations
@@ -78,9 +80,17 @@ def left(workdir: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """The arrays and the ``meta`` of the newest checkpoint of a run, or of a member wherever it lies."""
     where, own = checkpoint.of(workdir), FrozenConfigDict(_tuples(workdirs.read_config(workdir)))
     meta = where.read(where.steps()[-1], {}).meta
-    trainer = Trainer(own, data.load(own.data), devices.mesh(1))
-    saved = where.read(where.steps()[-1], trainer.templates(meta))
+    trees = _templates(models.program(own), own.data, meta["best_step"] >= 0 and own.checkpoint.best)
+    saved = where.read(where.steps()[-1], trees)
     return {**jax.device_get(saved.items), "step": saved.step}, saved.meta
+
+
+@lru_cache(maxsize=4)
+def _templates(program: FrozenConfigDict, section: FrozenConfigDict, best: bool) -> dict[str, Any]:
+    """What a checkpoint of this program holds."""
+    trainer = Trainer(FrozenConfigDict({**program, "data": section}), data.load(section), devices.mesh(1))
+    trainer.preprocess_by(transforms.fit(trainer.dataset.train, section))
+    return trainer.templates({**trainer.meta, "best_step": 0 if best else -1})
 
 
 def _tuples(tree: Any) -> Any:
