@@ -132,11 +132,13 @@ def make_stretch(model: nn.Module, total: int, mesh: Mesh) -> Callable:
 
 
 class Programs(NamedTuple):
-    """What a run calls: ``init(arguments) -> State``, ``stretch`` and ``evaluate``, each compiled when first called."""
+    """What a run calls: ``init(arguments) -> State``, ``stretch`` and ``evaluate``, each compiled when first called;
+    and the ``zero_sums`` that a stretch begins from."""
 
     init: Callable
     stretch: Callable
     evaluate: Callable
+    zero_sums: Sums
 
 
 @functools.lru_cache(maxsize=16)
@@ -148,7 +150,7 @@ def programs(config: FrozenConfigDict, shape: tuple[int, int, int], classes: int
         out_shardings=devices.replicated(mesh),
         compiler_options=compilation.seldom(),
     )
-    return Programs(init, make_stretch(model, total, mesh), make_evaluate(model, mesh))
+    return Programs(init, make_stretch(model, total, mesh), make_evaluate(model, mesh), zero_sums(model))
 
 
 def make_evaluate(model: nn.Module, mesh: Mesh) -> Callable:

@@ -40,7 +40,7 @@ class Trainer:
         program, classes = models.program(config), len(dataset.classes)
         self.programs = programs.programs(program, tuple(dataset.shape), classes, self.total, mesh)
         self.reconstruct = jax.jit(self._reconstruct, compiler_options=compilation.seldom())
-        self.zero_sums = programs.zero_sums(self.model)
+        self.zero_sums = self.programs.zero_sums
         self._copy = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))
         self.meta: dict[str, Any] = {
             "shape": list(dataset.shape),
@@ -178,13 +178,17 @@ class Trainer:
 
     def note_valid(self, loss: float) -> None:
         """Keep the weights if this valid loss is the best so far."""
+        if self.improved(loss) and self.config.checkpoint.best:
+            self.best = self._copy(self.state.variables)
+
+    def improved(self, loss: float) -> bool:
+        """Whether this valid loss is the best so far, which ``meta`` then says."""
         best = self.meta["best_loss"]
         if math.isfinite(loss) and (best is None or loss < best):
             self.meta.update(best_step=self.step, best_loss=loss, evaluations_since_best=0)
-            if self.config.checkpoint.best:
-                self.best = self._copy(self.state.variables)
-        else:
-            self.meta["evaluations_since_best"] += 1
+            return True
+        self.meta["evaluations_since_best"] += 1
+        return False
 
     def patience_is_out(self) -> bool:
         patience = self.config.train.early_stopping

@@ -82,11 +82,11 @@ class _Loop:
         if len(stack.dataset.valid) and evaluated:
             valid = stack.split_figures(stack.dataset.valid)
             self.write("valid", valid, going)
-            before = [lane.meta["best_step"] for lane in stack.lanes]
+            better = np.zeros(len(stack.lanes), bool)
             for i in np.flatnonzero(going):
                 stack.lanes[i].step = stack.step
-                stack.lanes[i].note_valid(valid[i]["loss"])
-            stack.keep_best(np.array([lane.meta["best_step"] for lane in stack.lanes]) != before)
+                better[i] = stack.lanes[i].improved(valid[i]["loss"])
+            stack.keep_best(better)
         if self.tests_after(stack.step):
             self.test(going)
         self.draw(epoch)

@@ -62,7 +62,8 @@ def stacked(config: FrozenConfigDict, shape: tuple[int, int, int], classes: int,
 
     def one(state, sums, until, order, arguments, examples, first, preprocessing):
         raw, labels = programs.rows_of(examples, batch_rows(order, state.step - first, batch))
-        following, terms = programs.train_step(model, total, state, raw, weight, arguments, preprocessing, labels)
+        given = (state, raw, jnp.asarray(weight), arguments, preprocessing, labels)
+        following, terms = programs.train_step(model, total, *given)
         goes = (state.step < until) & (sums["first_non_finite"] < 0)
         sums = _where(goes, programs.added(sums, state.step, terms), sums)
         return _where(goes & jnp.isfinite(terms["loss"]), following, state), sums

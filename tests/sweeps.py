@@ -1,0 +1,129 @@
+"""Sweeps as tests run them: few examples, programs compiled in a hurry, and what a member or a run alone leaves."""
+
+import contextlib
+import dataclasses
+import json
+from collections.abc import Iterator
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from ml_collections import FrozenConfigDict
+
+from aejax import checkpoint, data, devices, files, step, workdirs
+from aejax import model as models
+from aejax.data import transforms
+from aejax.sweep import members, stacked
+from aejax.trainer import Trainer
+from tests import configurations
+
+TRAIN, REST, BATCH = 60, 20, 20  # examples of train, of valid and test each, and of a step
+SPLITS = ("train", "valid", "test")
+SMALL = {"train.batch_size": BATCH, "train.epochs": 2, "checkpoint.seconds": 1e6}
+
+_load = data.load
+
+
+@cache
+def digits() -> data.Dataset:
+    """So few digits that an epoch has three steps."""
+    d = _load(configurations.load("shallow").data)
+    parts = {"train": d.train.rows(slice(TRAIN)), "valid": d.valid.rows(slice(REST)), "test": d.test.rows(slice(REST))}
+    return dataclasses.replace(d, **parts)
+
+
+def _few(section: Any) -> data.Dataset:
+    return digits() if section.name == "digits" else _load(section)
+
+
+def _hurried() -> dict[str, Any]:
+    """Options that compile in a fifth of the time; those that this version of JAX knows."""
+    level, emitters = {"xla_backend_optimization_level": 0}, {"xla_cpu_use_fusion_emitters": False}
+    try:
+        jax.jit(lambda x: x + 1, compiler_options={**level, **emitters})(np.float32(0))
+    except Exception:  # another version has other options
+        return level
+    return {**level, **emitters}
+
+
+@contextlib.contextmanager
+def small() -> Iterator[None]:
+    """Within it, digits are few and programs are compiled in a hurry."""
+    jit, options = jax.jit, _hurried()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(data, "load", _few)
+        patch.setattr(jax, "jit", lambda *a, **given: jit(*a, **{**given, "compiler_options": options}))
+        forget()
+        yield
+    forget()
+
+
+def forget() -> None:
+    """Have programs compiled anew."""
+    step.programs.cache_clear()
+    stacked.stacked.cache_clear()
+
+
+def config(name: str, changes: dict[str, Any] | None = None) -> FrozenConfigDict:
+    """A shipped config at tiny, and smaller still, with dotted keys changed, such as ``sweep.seed``."""
+    return FrozenConfigDict(configurations.load(name, {**SMALL, **(changes or {})}))
+
+
+def every(config: FrozenConfigDict, workdir: Path) -> list[members.Member]:
+    return members.members(config, workdir)
+
+
+def left(workdir: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The arrays and the ``meta`` of the newest checkpoint of a run, or of a member wherever it lies."""
+    where, own = checkpoint.of(workdir), FrozenConfigDict(_tuples(workdirs.read_config(workdir)))
+    meta = where.read(where.steps()[-1], {}).meta
+    trees = _templates(models.program(own), own.data, meta["best_step"] >= 0 and own.checkpoint.best)
+    saved = where.read(where.steps()[-1], trees)
+    return {**jax.device_get(saved.items), "step": saved.step}, saved.meta
+
+
+@lru_cache(maxsize=4)
+def _templates(program: FrozenConfigDict, section: FrozenConfigDict, best: bool) -> dict[str, Any]:
+    """What a checkpoint of this program holds."""
+    trainer = Trainer(FrozenConfigDict({**program, "data": section}), data.load(section), devices.mesh(1))
+    trainer.preprocess_by(transforms.fit(trainer.dataset.train, section))
+    return trainer.templates({**trainer.meta, "best_step": 0 if best else -1})
+
+
+def _tuples(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        return {key: _tuples(value) for key, value in tree.items()}
+    return tuple(tree) if isinstance(tree, list) else tree
+
+
+def lines(workdir: Path) -> list[dict[str, Any]]:
+    """The lines of ``metrics.jsonl``."""
+    return files.read_lines(workdir / "metrics.jsonl")
+
+
+def merged(workdir: Path, member: members.Member) -> list[dict[str, Any]]:
+    """The lines of a member in the sweep's ``metrics.jsonl``, without what tells whose they are."""
+    own = [line for line in lines(workdir) if line["member"] == member.number]
+    assert all(line["settings"] == json.loads(json.dumps(dict(member.settings))) for line in own)
+    return [{key: value for key, value in line.items() if key not in ("member", "settings")} for line in own]
+
+
+def assert_same(a: Path, b: Path, **tolerance: float) -> None:
+    """Two runs or members left the same: bit for bit, or to a tolerance."""
+    (items_a, meta_a), (items_b, meta_b) = left(a), left(b)
+    assert items_a.keys() == items_b.keys()
+    near = {"rtol": 0, "atol": 0, **tolerance}
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, **near), items_a, items_b)
+    best = [meta.pop("best_loss") for meta in (meta_a, meta_b)]
+    assert meta_a == meta_b
+    lines_a, lines_b = lines(a), lines(b)
+    assert [_words(line) for line in lines_a] == [_words(line) for line in lines_b]
+    figures = [[value for line in each for value in line.values() if value not in SPLITS] for each in (lines_a, lines_b)]
+    np.testing.assert_allclose(*([*f, b] for f, b in zip(figures, best, strict=True)), **near)
+
+
+def _words(line: dict[str, Any]) -> tuple[str, ...]:
+    return (*line, line["split"])
