@@ -2,6 +2,7 @@
 
 import time
 
+import jax
 import numpy as np
 
 from aejax import files, train
@@ -131,6 +132,7 @@ class _Loop:
             lane = pictures.trainer
             number = self.stack.lanes.index(lane)
             lane.state, lane.step = self.stack.lane_state(number), self.stack.step
+            lane.preprocessing = jax.device_get(self.stack.preprocessing)
             pictures.draw(epoch)
             pictures.begin()
 
