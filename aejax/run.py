@@ -216,7 +216,7 @@ def load(workdir: Path | str, best: bool = False, member: int | None = None) -> 
     diverged = workdir / members.DIVERGED
     if diverged.exists() and not best and (workdir / checkpoint.LANE).exists():
         raise UserError(f"{workdir}: {diverged.read_text(encoding='utf-8').strip()}; accepted: another member, or best")
-    config = FrozenConfigDict(_tuples(workdirs.read_config(workdir)))
+    config = FrozenConfigDict(workdirs.tuples(workdirs.read_config(workdir)))
     checkpoints = checkpoint.of(workdir)
     problem = "it has none yet"
     for step in reversed(checkpoints.steps()):
@@ -246,10 +246,3 @@ def _templates(config: FrozenConfigDict, meta: Mapping, best: bool) -> dict[str,
     if collections and not best:
         weights["collections"] = collections
     return checkpoint.templates({**weights, "preprocessing": statistics}, devices.replicated(devices.mesh(1)))
-
-
-def _tuples(tree):
-    """JSON's lists are the config's tuples."""
-    if isinstance(tree, dict):
-        return {key: _tuples(value) for key, value in tree.items()}
-    return tuple(tree) if isinstance(tree, list) else tree

@@ -38,6 +38,13 @@ def read_config(workdir: Path) -> dict[str, Any]:
         raise UserError(f"{path} cannot be read: {error}") from None
 
 
+def tuples(tree: Any) -> Any:
+    """A config as JSON gives it back, with its tuples, which JSON has as lists."""
+    if isinstance(tree, Mapping):
+        return {key: tuples(value) for key, value in tree.items()}
+    return tuple(tree) if isinstance(tree, list) else tree
+
+
 def completed(written: dict[str, Any]) -> dict[str, Any]:
     """A config as it was written, with the defaults of keys that came later."""
     return _completed(written, plain(base()))

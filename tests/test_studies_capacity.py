@@ -13,8 +13,8 @@ from aejax import files, train
 from aejax.data import Split, load
 from aejax.data.dataset import Dataset
 from aejax.studies import capacity, capacity_report, measures
-from aejax.studies.tables import Mean
 from aejax.studies.variance import decompose
+from aejax.tables import Mean
 from tests import configurations
 
 TINY = ["--config=configs/shallow.py:tiny", "--config.mesh.devices=1", "--config.train.epochs=1"]

@@ -10,7 +10,7 @@ import aejax
 from aejax.analysis import hashing
 from aejax.analysis.hashing import retrieval
 from aejax.studies import hash_sources, hash_sources_report
-from aejax.studies.tables import mean_std
+from aejax.tables import mean_std
 from tests import configurations
 
 COMMON = ["--config=configs/hashing.py:tiny", "--config.mesh.devices=1", "--seeds=3", "--queries=100"]

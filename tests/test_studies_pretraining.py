@@ -12,7 +12,7 @@ import aejax
 from aejax.errors import UserError
 from aejax.studies import pretraining, pretraining_report
 from aejax.studies.pretraining import numbers_of_labels, of_classifier, schedule, ways
-from aejax.studies.tables import mean_std
+from aejax.tables import mean_std
 from tests import configurations
 
 COMMON = ["--config=configs/deep.py:tiny", "--config.mesh.devices=1", "--config.train.epochs=2", "--seeds=3,7"]

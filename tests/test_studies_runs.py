@@ -8,13 +8,13 @@ import signal
 import numpy as np
 import pytest
 
-from aejax import train
-from aejax.analysis import figure
+from aejax import tables, train
+from aejax.analysis import bands, figure
 from aejax.errors import Diverged, UserError
-from aejax.studies import bands, command, tables
+from aejax.studies import command
 from aejax.studies.runs import Stopped, remembered, whole_numbers
-from aejax.studies.tables import Mean, mean_std
 from aejax.sweep import side_by_side
+from aejax.tables import Mean, mean_std
 from tests import configurations
 
 COMMON = ["--config=configs/shallow.py:tiny", "--config.mesh.devices=1", "--config.train.epochs=2", "--seeds=3,7"]

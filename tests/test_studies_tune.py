@@ -11,9 +11,9 @@ from aejax import data, files, main, train
 from aejax.errors import Diverged, UserError
 from aejax.studies import search, tune, tune_report
 from aejax.studies.runs import Study
-from aejax.studies.tables import Mean
 from aejax.sweep import values
 from aejax.sweep.values import Choices, Log, Uniform
+from aejax.tables import Mean
 from configs.base import base
 from tests import configurations
 

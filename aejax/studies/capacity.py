@@ -22,8 +22,8 @@ from aejax.errors import UserError
 from aejax.studies import command, measures
 from aejax.studies.capacity_report import draw, summarise, tabulate
 from aejax.studies.runs import Planned, Study, remembered, whole_numbers
-from aejax.studies.tables import mean_std
 from aejax.studies.variance import decompose
+from aejax.tables import mean_std
 
 VALUES = 10_000_000  # pixels of test, all images together, that bias and variance are measured on
 

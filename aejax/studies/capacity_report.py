@@ -8,9 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from aejax.analysis import figure
-from aejax.studies import bands
-from aejax.studies.tables import Mean, number
+from aejax.analysis import bands, figure
+from aejax.tables import Mean, number
 
 LOOK = {"train": (figure.BLUE, "o"), "valid": (figure.VERMILLION, "s"), "test": (figure.BLACK, "^")}
 WAYS = {"by_resampling": "resampling", "by_seed": "seed alone"}

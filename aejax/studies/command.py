@@ -17,10 +17,9 @@ from absl import flags as absl_flags
 from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
-from aejax import checks, files, main
+from aejax import checks, files, main, tables
 from aejax.analysis.figure import save
 from aejax.errors import UserError
-from aejax.studies import tables
 from aejax.studies.runs import QUIET, Stopped, Study
 from aejax.sweep import members
 

@@ -26,7 +26,7 @@ from aejax.studies import command
 from aejax.studies.hash_sources_report import draw, summarise, tabulate
 from aejax.studies.pretraining import numbers_of_labels, of_classifier, schedule
 from aejax.studies.runs import Planned, Study
-from aejax.studies.tables import mean_std
+from aejax.tables import mean_std
 
 AUTOENCODER = "autoencoder"
 SECTIONS = ("encoder", "optim", "corruption")  # of the classifier's config that it is made of

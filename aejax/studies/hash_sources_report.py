@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from aejax.analysis import figure
-from aejax.studies import bands
-from aejax.studies.pretraining_report import sure
+from aejax.analysis import bands, figure
+from aejax.tables import sure
 
 COLOURS = (figure.VERMILLION, figure.BLUE, figure.SKY, figure.PURPLE, figure.GREEN, figure.ORANGE, figure.BLACK)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")

@@ -29,7 +29,7 @@ from aejax.errors import UserError
 from aejax.studies import command, measures
 from aejax.studies.pretraining_report import draw, draw_curves, summarise, tabulate
 from aejax.studies.runs import Planned, Study
-from aejax.studies.tables import mean_std
+from aejax.tables import mean_std
 from configs.base import base
 
 FEW = 1000  # labels up to which draws vary enough for many to be worth their time

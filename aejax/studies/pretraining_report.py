@@ -4,13 +4,11 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import scipy.stats
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from aejax.analysis import figure
-from aejax.studies import bands
-from aejax.studies.tables import Mean
+from aejax.analysis import bands, figure
+from aejax.tables import Mean, standard_error, sure
 
 LOOK = {
     "scratch": (figure.BLACK, "^", ":"),
@@ -18,16 +16,6 @@ LOOK = {
     "fine_tuned": (figure.VERMILLION, "s", "-"),
 }
 NAMES = {"scratch": "from scratch", "frozen": "frozen", "fine_tuned": "fine-tuned"}
-
-
-def standard_error(mean: Mean) -> float:
-    """``std / √n``, NaN of one value."""
-    return math.nan if mean.std is None else mean.std / math.sqrt(mean.count)
-
-
-def sure(count: int) -> float:
-    """How many standard errors of a mean of ``count`` values are 95 %: Student's t, 12.7 for two, 2.3 for ten."""
-    return float(scipy.stats.t.ppf(0.975, count - 1))
 
 
 def tabulate(numbers: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -24,9 +24,9 @@ from aejax import checks
 from aejax.errors import UserError
 from aejax.studies import command, measures, search
 from aejax.studies.runs import Planned, Study
-from aejax.studies.tables import mean_std
 from aejax.studies.tune_report import draw, summarise, tabulate
 from aejax.sweep import values
+from aejax.tables import mean_std
 
 METRICS = {
     "autoencoder": ("loss", "reconstruction", "reconstruction_per_pixel", "squared_error"),

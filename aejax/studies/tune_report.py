@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
 from aejax.analysis import figure
-from aejax.studies.tables import Mean, number
+from aejax.tables import Mean, number
 
 PANELS = 3  # a row
 EDGE = 0.05  # of a range: a best value this near to an end is told

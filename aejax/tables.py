@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.stats
 
 from aejax import files
 
@@ -41,6 +42,16 @@ def mean_std(values: Iterable[float | None]) -> Mean:
     if not len(found):
         raise ValueError("a mean of no values")
     return Mean(float(found.mean()), float(found.std(ddof=1)) if len(found) > 1 else None, len(found))
+
+
+def standard_error(mean: Mean) -> float:
+    """``std / √n``, NaN of one value."""
+    return math.nan if mean.std is None else mean.std / math.sqrt(mean.count)
+
+
+def sure(count: int) -> float:
+    """How many standard errors of a mean of ``count`` values are 95 %: Student's t, 12.7 for two, 2.3 for ten."""
+    return float(scipy.stats.t.ppf(0.975, count - 1))
 
 
 def plain(numbers: Any) -> Any:

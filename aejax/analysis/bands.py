@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from aejax.studies.tables import Mean
+from aejax.tables import Mean
 
 
 def draw(
