@@ -1,4 +1,7 @@
-"""How did training go? The curves of metrics.jsonl: the loss, what it is made of, and how far train and valid part."""
+"""How did training go? The curves of metrics.jsonl: the loss, what it is made of, and how far train and valid part.
+
+Of a sweep's workdir they are means over its members, those that diverged aside, with a band of one standard deviation.
+"""
 
 import math
 import sys
@@ -9,10 +12,10 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
 from aejax import workdirs
-from aejax.analysis import command, figure
+from aejax.analysis import averaged, command, curves, figure
+from aejax.analysis.curves import Curve
 from aejax.errors import UserError
 from aejax.logs import read_metrics
 
@@ -27,18 +30,6 @@ UNITS = {
     "perplexity": "entries in use",
     "active_latents": "latent units",
 }
-LOOK = {"train": (figure.BLUE, "-", "o"), "valid": (figure.VERMILLION, "--", "s"), "test": (figure.BLACK, "none", "*")}
-
-Curve = tuple[np.ndarray, np.ndarray]  # epochs [k] ascending, values [k]
-
-
-def curves(rows: Sequence[dict[str, Any]], key: str) -> dict[str, Curve]:
-    """Split -> its curve of ``key``: from the lines of metrics.jsonl that hold a number (NaN is one) under it."""
-    found: dict[str, dict[float, float]] = {}
-    for row in rows:
-        if isinstance(row.get(key), int | float):
-            found.setdefault(row["split"], {})[float(row["epoch"])] = float(row[key])
-    return {split: tuple(np.array(sorted(points.items())).T) for split, points in found.items()}
 
 
 def penalties_and_figures(rows: Sequence[dict[str, Any]], weights: Container[str]) -> tuple[list[str], list[str]]:
@@ -76,19 +67,13 @@ def late_change(curve: Curve) -> float:
     return float(change / abs(offset - change)) if offset != change else math.nan
 
 
-def wants_log(found: dict[str, Curve], ratio: float = 4.0) -> bool:
-    """Whether a logarithmic scale serves: all values are positive, the largest over ``ratio`` times the smallest."""
-    values = np.concatenate([v[np.isfinite(v)] for _, v in found.values()])
-    return bool(len(values) and values.min() > 0 and values.max() > ratio * values.min())
-
-
 def measure(rows: Sequence[dict[str, Any]], weights: Container[str]) -> dict[str, Any]:
     """The numbers: final values of everything by split, the best valid epoch, the gap between train and valid.
 
     ``gap`` is valid minus train at the last epoch that both have, in the loss's own
     units, and ``gap_percent`` the same relative to train. For ``weights`` see ``penalties_and_figures``.
     """
-    loss = curves(rows, "loss")
+    loss = curves.by_split(rows, "loss")
     finals: dict[str, dict[str, float]] = {}
     for row in rows:
         finals.setdefault(row["split"], {}).update({k: v for k, v in row.items() if k not in ("step", "split")})
@@ -105,24 +90,10 @@ def measure(rows: Sequence[dict[str, Any]], weights: Container[str]) -> dict[str
     return numbers
 
 
-def _panel(axes: Axes, found: dict[str, Curve], title: str) -> None:
-    for split, (epochs, values) in found.items():
-        colour, line, marker = LOOK.get(split, (figure.GREY, ":", "x"))
-        lone = split == "test" or len(epochs) == 1
-        if split == "test":  # tested at the end; the earlier lines, if any, are no curve to choose by
-            epochs, values = epochs[-1:], values[-1:]
-        marked = marker if lone or len(epochs) <= 20 else None
-        size = 9 if split == "test" else 3.5
-        style = {"color": colour, "linestyle": "none" if lone else line, "marker": marked, "markersize": size}
-        axes.plot(epochs, values, linewidth=1.4, label=split, zorder=3, **style)
+def _panel(axes: Axes, found: dict[str, Curve], spread: dict[str, Curve], title: str) -> None:
+    curves.draw(axes, found, spread)
     figure.tidy(axes)
-    if wants_log(found):
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(
-            LogLocator(subs=(1.0, 2.0, 5.0) if wants_log(found, 20.0) else (1.0, 2.0, 3.0, 4.0, 6.0, 8.0))
-        )
-        axes.yaxis.set_major_formatter(ScalarFormatter())
-        axes.yaxis.set_minor_formatter(NullFormatter())
+    if curves.scale_y(axes, found):
         title += " (log)"
     axes.set_title(title, fontsize=9)
     axes.set_xlabel("epoch", fontsize=8)
@@ -142,15 +113,17 @@ def panels_of(rows: Sequence[dict[str, Any]], weights: Container[str]) -> list[t
     return panels + [(name, f"{named[name]}\n(not in the loss)") for name in figures]
 
 
-def draw(rows: Sequence[dict[str, Any]], title: str, weights: Container[str]) -> Figure:
-    """The curves, a panel each: see ``panels_of``."""
+def draw(
+    rows: Sequence[dict[str, Any]], title: str, weights: Container[str], spreads: Sequence[dict[str, Any]] = ()
+) -> Figure:
+    """The curves, a panel each: see ``panels_of``; with the deviations ``spreads`` of a sweep as bands."""
     panels = panels_of(rows, weights)
     columns = 1 if len(panels) == 1 else 2 if len(panels) in (2, 4) else 3
     lines = -(-len(panels) // columns)
     picture = figure.new(figure.PAGE if columns > 1 else 5.5, 0.5 + (3.2 if columns < 3 else 2.5) * lines)
     axes = picture.subplots(lines, columns, squeeze=False).ravel()
     for ax, (key, name) in zip(axes, panels, strict=False):
-        _panel(ax, curves(rows, key), name)
+        _panel(ax, curves.by_split(rows, key), curves.by_split(spreads, key), name)
     for ax in axes[len(panels) :]:
         ax.set_axis_off()
     figure.set_title(picture, title)
@@ -162,11 +135,29 @@ def percent(value: float) -> str:
     return f"{value:+.0f} %" if abs(value) >= 10 else f"{value:+.2g} %"
 
 
+def spread(numbers: dict[str, Any], split: str) -> str:
+    """`` ± 0.12``, the members' standard deviation of the last loss; "" of an ordinary run."""
+    found = numbers.get("spread", {}).get(split, {}).get("loss")
+    return "" if found is None else f" ± {found:.2g}"
+
+
+def _of_members(numbers: dict[str, Any]) -> list[str]:
+    """Which of a sweep's members the means are of, where not of all alike."""
+    lines = []
+    if numbers.get("members_at_end", 0) < numbers.get("members", 0):
+        lines.append(f"{numbers['members_at_end']} of the {numbers['members']} members got as far as the last epoch.")
+    if lost := numbers.get("diverged"):
+        lines.append(f"{lost} more member{'s' * (lost > 1)} diverged and {'are' if lost > 1 else 'is'} left out.")
+    return lines
+
+
 def summarise(numbers: dict[str, Any], differs: Sequence[str]) -> list[str]:
     """What the numbers say, a sentence a line."""
     last = {split: values.get("loss", math.nan) for split, values in numbers["final"].items()}
     epoch = max(values["epoch"] for values in numbers["final"].values())
-    lines = [f"After {epoch:g} epochs the loss is {', '.join(f'{v:.5g} on {split}' for split, v in last.items())}."]
+    told = ", ".join(f"{v:.5g}{spread(numbers, split)} on {split}" for split, v in last.items())
+    of = f", mean of {numbers['members']} members," if "members" in numbers else ""
+    lines = [f"After {epoch:g} epochs the loss{of} is {told}.", *_of_members(numbers)]
     if "best_valid" in numbers:
         best, end = numbers["best_valid"], numbers["final"]["valid"]
         worse = 100 * (end["loss"] - best["loss"]) / abs(best["loss"]) if best["loss"] else 0.0
@@ -192,14 +183,22 @@ def summarise(numbers: dict[str, Any], differs: Sequence[str]) -> list[str]:
 
 
 def analyse(workdir: Path, flags) -> command.Findings:
-    """The curves of the run in ``workdir``; needs its metrics and config, and no checkpoint."""
-    config, rows = workdirs.read_config(workdir), read_metrics(workdir)
-    if not curves(rows, "loss"):
+    """The curves of the run in ``workdir``, or of a sweep the means over its members; needs metrics and config, and no
+    checkpoint."""
+    config, rows, spreads, counted = workdirs.read_config(workdir), read_metrics(workdir), [], {}
+    if any("member" in row for row in rows):
+        rows, spreads, counted = averaged.of_sweep(workdir, rows)
+    if not curves.by_split(rows, "loss"):
         raise UserError(f"{workdir}/metrics.jsonl: no line has a loss; nothing has been trained or evaluated yet")
     step = max(row.get("step", 0) for row in rows)
     weights = config.get("loss", {})
-    numbers = {"config": config["name"], "step": step, **measure(rows, weights)}
-    picture = draw(rows, f"{config['name']}, step {step:,}: loss over the epochs", weights)
+    numbers = {"config": config["name"], "step": step, **measure(rows, weights), **counted}
+    if spreads:
+        last = {row["split"]: row for row in spreads}
+        numbers["spread"] = {split: {k: v for k, v in row.items() if k not in ("step", "split")}
+                             for split, row in last.items()}  # fmt: skip
+    of = f"\nmean ± standard deviation of {counted['members']} members" if counted else ""
+    picture = draw(rows, f"{config['name']}, step {step:,}: loss over the epochs{of}", weights, spreads)
     differs = command.training_only(config, but=(*command.SAME, *command.DRAWN))
     return command.Findings(picture, numbers, summarise(numbers, differs))
 

@@ -26,6 +26,7 @@ from aejax.studies import command, measures, search
 from aejax.studies.runs import Planned, Study
 from aejax.studies.tune_report import draw, summarise, tabulate
 from aejax.sweep import values
+from aejax.sweep.compared import NOT_COMPARED, below
 from aejax.tables import mean_std
 
 METRICS = {
@@ -34,12 +35,6 @@ METRICS = {
 }
 # Keys that say what is compared with what, where and how: not what is learned.
 NOT_SEARCHED = ("name", "model", "seed", "data", "eval", "log", "checkpoint", "mesh", "train.steps_per_call")
-# metric -> keys and sections that change what it means
-NOT_COMPARED = {
-    "loss": ("loss", "code.name", "code.free_bits", "code.samples"),
-    "reconstruction": ("loss.likelihood", "loss.std"),
-    "reconstruction_per_pixel": ("loss.likelihood", "loss.std"),
-}
 
 
 def check(study: Study, spaces: Sequence[values.Space]) -> None:
@@ -59,17 +54,13 @@ def check(study: Study, spaces: Sequence[values.Space]) -> None:
     if flags.trials < 1 or flags.draw < 0:
         raise UserError(f"--trials={flags.trials} --draw={flags.draw}: accepted: 1 or more trials, a draw of 0 or more")
     for key in (space.key for space in spaces):
-        if _below(key, NOT_SEARCHED):
+        if below(key, NOT_SEARCHED):
             raise UserError(f"--search: {key} is not for learning better by; accepted: keys of the model and training")
-        if config.model == "autoencoder" and _below(key, NOT_COMPARED.get(flags.metric, ())):
-            others = [name for name in metrics if not _below(key, NOT_COMPARED.get(name, ()))]
+        if config.model == "autoencoder" and below(key, NOT_COMPARED.get(flags.metric, ())):
+            others = [name for name in metrics if not below(key, NOT_COMPARED.get(name, ()))]
             raise UserError(
                 f"--search: {key} changes what --metric={flags.metric} means; accepted: --metric={' or '.join(others)}"
             )
-
-
-def _below(key: str, names: Sequence[str]) -> bool:
-    return any(key == name or key.startswith(f"{name}.") for name in names)
 
 
 def plan(study: Study, settings: Sequence[values.Setting]) -> list[list[Planned]]:

@@ -1,0 +1,7 @@
+"""``python -m aejax.analysis.sweep``."""
+
+import sys
+
+from aejax.analysis.sweep import main
+
+sys.exit(main())
