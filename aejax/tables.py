@@ -29,7 +29,8 @@ class Mean(NamedTuple):
         if not self.std or not math.isfinite(self.std):
             return number(self.mean) + (" ± 0" if self.std == 0 else "")
         places = max(0, 1 - math.floor(math.log10(float(f"{self.std:.1e}"))))
-        return f"{self.mean:.{places}f} ± {self.std:.{places}f}" if places < 8 else f"{self.mean:.3e} ± {self.std:.1e}"
+        plain = places < 8 and max(abs(self.mean), self.std) < 1e7
+        return f"{self.mean:.{places}f} ± {self.std:.{places}f}" if plain else f"{self.mean:.3e} ± {self.std:.1e}"
 
 
 def mean_std(values: Iterable[float | None]) -> Mean:

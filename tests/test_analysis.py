@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from aejax import files, logs
-from aejax.analysis import figure, filters, losses, reconstructions, selection, views, weights, words
+from aejax import files, logs, workdirs
+from aejax.analysis import curves, figure, filters, losses, reconstructions, selection, views, weights, words
 from aejax.analysis.filters import texture
 from aejax.errors import UserError
 
@@ -298,13 +298,13 @@ def test_filters_leave_no_gap_under_their_title(count, rng):
 
 
 def test_curves_their_minima_and_late_changes():
-    found = losses.curves(METRICS, "loss")
+    found = curves.by_split(METRICS, "loss")
     assert set(found) == {"train", "valid", "test"} and found["train"][0].tolist() == list(range(1, 9))
     assert losses.lowest(found["valid"]) == (6.0, pytest.approx(100 / 6 + 0.5))
     assert losses.lowest((np.arange(3.0), np.array([np.nan, 2, 1]))) == (2.0, 1.0)
     line = (np.arange(1.0, 41.0), 100 - np.arange(1.0, 41.0))  # 60 at the end, 69 nine epochs before
     assert losses.late_change(line) == pytest.approx(-9 / 69)
-    assert losses.wants_log(found) and not losses.wants_log({"train": line, "x": (line[0], -line[1])})
+    assert curves.wants_log(found) and not curves.wants_log({"train": line, "x": (line[0], -line[1])})
     assert losses.penalties_and_figures(METRICS, {"l1": 1.0}) == (["l1"], [])
     more = {"epoch": 8.0, "split": "valid", "loss": 1.0, "dead_share": 0.5, "active_units": 3.0, "note": "x"}
     assert losses.penalties_and_figures([*METRICS, more], {"l1": 1.0, "kl": 0.0}) == (["l1"], ["dead_share"])
@@ -339,6 +339,25 @@ def test_figures_are_told_from_terms():
     assert "Not in the loss: perplexity 7 on train, 7 on valid, 7 on test." in losses.summarise(
         losses.measure(rows, {"l1": 1.0}), []
     )
+
+
+def test_losses_of_a_sweep_are_means_over_its_members(tmp_path, tiny):
+    workdirs.write_config(tmp_path, tiny("shallow", {"sweep.seed": "0,1,2", "train.epochs": 8}))
+    (tmp_path / "members" / "2").mkdir(parents=True)
+    (tmp_path / "members" / "2" / "diverged.txt").write_text("")
+    rows = [{**row, "member": i, "settings": {"seed": i}, **({} if i < 2 else {"loss": 1e9})} for i in range(3)
+            for row in METRICS]  # fmt: skip
+    for row in rows:
+        row["loss"] += 4 * (row["member"] == 1)
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = losses.analyse(tmp_path, None)
+    assert "After 8 epochs the loss, mean of 2 members, is 15 ± 2.8 on train, 25 ± 2.8 on valid, 18 ± 2.8 on test." \
+           in found.summary and "1 more diverged and is left out." in found.summary  # fmt: skip
+    axes = found.figure.axes[0]
+    assert axes.lines[0].get_ydata()[0] == pytest.approx(102.5)
+    band = axes.collections[0].get_paths()[0].vertices
+    assert max(band[:, 1]) == pytest.approx(102.5 + np.sqrt(8)) and found.numbers["spread"]["test"]["loss"] > 2.8
+    assert "members" not in losses.measure(METRICS, {}) and "member" not in found.numbers["figures"]
 
 
 def test_a_classifier_has_its_cross_entropy_and_error():

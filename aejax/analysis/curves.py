@@ -54,6 +54,8 @@ def scale_y(axes: Axes, found: dict[str, Curve]) -> bool:
     if not found or not wants_log(found):
         return False
     axes.set_yscale("log")
+    if wants_log(found, 1e6):  # powers of ten, as Matplotlib writes them
+        return True
     axes.yaxis.set_major_locator(
         LogLocator(subs=(1.0, 2.0, 5.0) if wants_log(found, 20.0) else (1.0, 2.0, 3.0, 4.0, 6.0, 8.0))
     )

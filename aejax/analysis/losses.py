@@ -144,11 +144,17 @@ def spread(numbers: dict[str, Any], split: str) -> str:
 def _of_members(numbers: dict[str, Any]) -> list[str]:
     """Which of a sweep's members the means are of, where not of all alike."""
     lines = []
-    if numbers.get("members_at_end", 0) < numbers.get("members", 0):
-        lines.append(f"{numbers['members_at_end']} of the {numbers['members']} members got as far as the last epoch.")
-    if lost := numbers.get("diverged"):
-        lines.append(f"{lost} more member{'s' * (lost > 1)} diverged and {'are' if lost > 1 else 'is'} left out.")
+    if count := numbers.get("unfinished"):
+        lines.append(f"{count} of the {numbers['members']} members {_are(count)} not at the end.")
+    if count := numbers.get("ended_before"):
+        lines.append(f"{count} of the {numbers['members']} ended before the last epoch, with figures kept since.")
+    if count := numbers.get("diverged"):
+        lines.append(f"{count} more diverged and {_are(count)} left out.")
     return lines
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 def summarise(numbers: dict[str, Any], differs: Sequence[str]) -> list[str]:
@@ -187,7 +193,7 @@ def analyse(workdir: Path, flags) -> command.Findings:
     checkpoint."""
     config, rows, spreads, counted = workdirs.read_config(workdir), read_metrics(workdir), [], {}
     if any("member" in row for row in rows):
-        rows, spreads, counted = averaged.of_sweep(workdir, rows)
+        rows, spreads, counted = averaged.of_sweep(workdir)
     if not curves.by_split(rows, "loss"):
         raise UserError(f"{workdir}/metrics.jsonl: no line has a loss; nothing has been trained or evaluated yet")
     step = max(row.get("step", 0) for row in rows)

@@ -89,4 +89,3 @@ def _against(own: Mapping[str, Any], other: Mapping[str, Any]) -> str:
     told = "as well as" if abs(gap) <= sure(few) * error else "better than" if gap > 0 else "worse than"
     known = f" ± {error:.3f}" if error else ""
     return f"The autoencoder's bits do {told} those of {other['source']}: {gap:+.3f}{known} mAP."
-

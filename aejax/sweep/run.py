@@ -8,6 +8,7 @@
       sweep.csv  sweep.png  sweep.json   what came of it
 """
 
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -40,4 +41,18 @@ def run(config: FrozenConfigDict, workdir: Path | str) -> int:
         if status := together.train(every, folder, section.placement, section.at_once, merged=merged, begin=begin):
             print("stopped; the same command goes on from there")
             return status
+    tell(Path(workdir))
     return 0
+
+
+def tell(workdir: Path) -> None:
+    """Write and print what came of a sweep; what is trained does not fail for want of a table."""
+    try:
+        from aejax.analysis import sweep  # here, since Matplotlib takes its time to import
+
+        print("\n".join(sweep.write(workdir)), flush=True)
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        again = f"python -m aejax.analysis.sweep --workdir={workdir}"
+        print(f"aejax: no summary of {workdir}: {error}; {again} may give one", file=sys.stderr)

@@ -18,7 +18,7 @@ LINES = 6  # so many curves share a panel
 COLUMNS = 3
 LOOK = {split: (curves.LOOK[split][0], marker, line)
         for split, marker, line in (("train", "^", ":"), ("valid", "s", "-"), ("test", "o", "--"))}  # fmt: skip
-LOST = {"marker": "X", "color": figure.PURPLE, "markersize": 6, "linestyle": "none", "label": "diverged"}
+LOST = {"marker": "X", "color": figure.CLASS_COLOURS[8], "markersize": 6, "linestyle": "none", "label": "diverged"}
 
 
 def draw(found: Outcomes, settings: Sequence[Setting], metric: str, splits: Sequence[str]) -> Figure:
@@ -50,14 +50,15 @@ def draw(found: Outcomes, settings: Sequence[Setting], metric: str, splits: Sequ
             ax.set_axis_off()
     joined = any(of and scale(found, key).numeric for key, of in series.items())
     _legend(f, found, [] if apart else splits, joined)
-    figure.set_title(f, _title(found, metric, series))
+    figure.set_title(f, _title(found, settings, metric, series))
     return f
 
 
-def _title(found: Outcomes, metric: str, series: Mapping[str, Mapping]) -> str:
+def _title(found: Outcomes, settings: Sequence[Setting], metric: str, series: Mapping[str, Mapping]) -> str:
     parts = [f"mean ± standard deviation over {len(found.seeds)} seeds"] if len(found.seeds) > 1 else []
     parts = [*(parts if any(series.values()) else []), "a point a member"]
-    parts += [] if all(series.values()) else ["their mean where a value comes again"]
+    again = any(not of and _repeated(scale(found, key), settings) for key, of in series.items())
+    parts += ["their mean where a value comes again"] if again else []
     return f"{found.config.name}: {metric} of {len(found.members)} members after the last epoch\n{'; '.join(parts)}"
 
 
@@ -132,14 +133,21 @@ def _points(
         found.setdefault(aside(x.place(setting.values[x.key])), []).extend(values)
     found = {place: values for place, values in sorted(found.items()) if values}
     pairs = [(place, value) for place, values in found.items() for value in values]
-    axes.plot(*np.array(pairs).reshape(-1, 2).T, marker, color=colour, markersize=3.5, alpha=0.6, markeredgewidth=0)
-    if len(x.values) * 2 <= len(settings):
+    hollow = {"markerfacecolor": "none", "markersize": 5.5, "markeredgewidth": 0.7}  # around those of valid
+    style = hollow if split == "test" else {"markersize": 3.5, "alpha": 0.7, "markeredgewidth": 0}
+    axes.plot(*np.array(pairs).reshape(-1, 2).T, marker, color=colour, **style)
+    if _repeated(x, settings):
         means = [mean_std(values).mean for values in found.values()]
         if x.numeric:
             axes.plot(list(found), means, color=colour, linewidth=1.2, linestyle=line)
         else:
             ends = np.array(list(found)) + np.array([[-0.1], [0.1]])
             axes.hlines(means, *ends, color=colour, linewidth=1.6)
+
+
+def _repeated(x: Scale, settings: Sequence[Setting]) -> bool:
+    """Whether the values of a key have two settings each, or more."""
+    return len(x.values) * 2 <= len(settings)
 
 
 def _log(axes: Axes, settings: Sequence[Setting], metric: str, splits: Sequence[str]) -> None:
@@ -155,7 +163,7 @@ def _name_series(axes: Axes, series: dict[str, list[Setting]]) -> None:
         for name, (colour, marker, _) in zip(series, map(_combination, range(len(series))), strict=True)
     ]
     turned = any(label.get_rotation() for label in axes.get_xticklabels())
-    below = axes.transAxes + ScaledTranslation(-0.1, -0.75 if turned else -0.34, axes.figure.dpi_scale_trans)
+    below = axes.transAxes + ScaledTranslation(-0.1, -0.8 if turned else -0.4, axes.figure.dpi_scale_trans)
     place = {"loc": "upper left", "bbox_to_anchor": (0, 0), "bbox_transform": below, "borderaxespad": 0}
     axes.legend(handles=handles, fontsize=6.5, frameon=False, handlelength=1.6, labelspacing=0.25, **place)
 
@@ -163,9 +171,10 @@ def _name_series(axes: Axes, series: dict[str, list[Setting]]) -> None:
 def _legend(f: Figure, found: Outcomes, splits: Sequence[str], joined: bool) -> None:
     """The splits, and what diverged, beneath the figure."""
     handles = [
-        Line2D([], [], color=colour, marker=marker, linestyle=line if joined else "none", markersize=4, label=split)
+        Line2D([], [], color=colour, marker=marker, linestyle=line if joined else "none", markersize=4, label=split,
+               markerfacecolor=colour if joined or split != "test" else "none")
         for split, (colour, marker, line) in ((split, LOOK[split]) for split in splits)
-    ]
+    ]  # fmt: skip
     if any(member.diverged for member in found.members):
         handles.append(Line2D([], [], **LOST))
     if handles:

@@ -65,8 +65,9 @@ class Scale:
             axes.set_xticks(self.values, [f"{value:g}" for value in self.values], fontsize=7.5)
             axes.xaxis.set_minor_locator(NullLocator())
         elif self.log and self.values[0] > 0:
-            wide = self.values[-1] > 1000 * self.values[0]
-            axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0), numticks=7))
+            span = self.values[-1] / self.values[0]
+            subs = (1.0, 2.0, 5.0) if span < 50 else (1.0, 3.0) if span < 300 else (1.0,)
+            axes.xaxis.set_major_locator(LogLocator(subs=subs, numticks=7))
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             axes.xaxis.set_minor_formatter(NullFormatter())
 

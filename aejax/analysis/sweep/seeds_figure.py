@@ -31,8 +31,7 @@ def draw(found: Outcomes, metric: str) -> Figure:
 
 
 def _curves(axes: Axes, found: Outcomes, metric: str) -> None:
-    kept = [member for member in found.members if not member.diverged]
-    means, spreads = over_members({**line, "member": m.number} for m in kept for line in m.lines)
+    means, spreads = over_members([member for member in found.members if not member.diverged])
     shown = {s: c for s, c in curves.by_split(means, metric).items() if s != "test"}
     for member in found.members[:MOST] if len(found.members) > 1 else []:
         for split, (epochs, values) in curves.by_split(member.lines, metric).items():

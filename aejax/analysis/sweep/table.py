@@ -95,5 +95,3 @@ def _cut(rows: Sequence[Setting], ranking: Ranking) -> tuple[list[Setting], str]
     order = sorted(rows, key=lambda row: row.best(metric).mean if row.best(metric) else float("inf"))
     told = f"Shown are the best {MOST - WORST} and the worst {WORST} by {metric} on valid; {left}."
     return [*order[: MOST - WORST], *order[-WORST:]], told
-
-
