@@ -261,8 +261,8 @@ def test_the_second_is_compared_pair_by_pair(tmp_path):
     told = second(tmp_path, (11.0, 21.1, 30.9, 10.0, 20.0, 30.0))  # 1 ± 0.0577, seeds far apart
     assert told.startswith("The second, code.size 4, is 1 (5 %) above it: more than the spread")
     assert "1 ± 0.2484 over 3 seeds" in told  # 4.303 standard errors
-    told = second(tmp_path, (11.0, 22.0, 29.5, 10.0, 20.0, 30.0))  # 0.833 ± 0.73
-    assert "is 0.8333 (4.2 %) above it: within the spread" in told and "0.8333 ± 3.123 over 3 seeds" in told
+    told = second(tmp_path, (11.0, 22.0, 29.5, 10.0, 20.0, 30.0))  # standard error 0.7265
+    assert "is 0.8333 (4.2 %) above it: within the spread" in told and "0.8333 ± 3.126 over 3 seeds" in told
 
 
 def test_one_seed_says_nothing_of_chance(tmp_path):

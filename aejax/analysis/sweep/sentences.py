@@ -50,8 +50,8 @@ def _second(ranking: Ranking) -> list[str]:
     first, second = ranking.order[:2]
     metric = ranking.metric
     gap = second.best(metric).mean - first.best(metric).mean
-    base = abs(first.best(metric).mean)
-    share = f" ({100 * gap / base:.2g} %)" if base else ""
+    percent = 100 * gap / abs(base) if (base := first.best(metric).mean) else math.nan
+    share = f" ({percent:.0f} %)" if percent >= 10 else f" ({percent:.2g} %)" if base else ""
     return [f"The second, {second}, is {number(gap)}{share} above it: {_chance(paired(first, second, metric))}."]
 
 
