@@ -226,7 +226,7 @@ def test_means_are_of_those_at_their_end_where_some_are(tmp_path):
     assert second.mean("loss", "valid") == (5.0, None, 1) and second.mean("loss", "test") is None
     assert [table.status(s) for s in (first, second)] == ["2 finished, 1 unfinished", "1 diverged, 2 unfinished"]
     rows = [row.split() for row in sweep.write(folder)[0].splitlines()]
-    assert rows[0][-1] == "status" and rows[3][:2] == ["8", "2"]
+    assert rows[0][-1] == "status" and rows[3][:2] == ["8", "1"]
 
 
 def test_of_many_settings_the_best_and_the_worst_are_printed(tmp_path):

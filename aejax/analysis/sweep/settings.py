@@ -30,7 +30,7 @@ class Setting:
     @cached_property
     def counted(self) -> list[Outcome]:
         """Those at their end, or where none is, those on their way: a mean is of one kind."""
-        known = [member for member in self.members if not member.diverged]
+        known = [member for member in self.members if member.lines and not member.diverged]
         return [member for member in known if member.status != UNFINISHED] or known
 
     def mean(self, metric: str, split: str) -> Mean | None:
