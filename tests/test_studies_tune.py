@@ -79,7 +79,7 @@ def test_a_number_of_values_makes_a_range_into_choices(text, values, log):
         ("corruption.std=0.1:0.5:1", "how many values"),
         ("encoder.norm=a:b", "is a range, but config.encoder.norm is text"),
         ("log.tensorboard=0:1", "is a range, but config.log.tensorboard is true or false"),
-        ("encoder.widths={32}", "'32' for encoder.widths is not a tuple"),
+        ("encoder.widths={a}", "'a' for encoder.widths is not a tuple"),
     ],
 )
 def test_what_is_not_understood_is_named(text, told):
