@@ -174,7 +174,7 @@ class Lane:
             many = self._stack.read(step, stacked_templates(templates, len(meta["lanes"]))).items
             shared = {"preprocessing"} & many.keys()
             own = {name: many[name] for name in many.keys() - shared}
-            found = jax.tree.map(lambda a: np.asarray(a[self._number]), own) | {name: many[name] for name in shared}
+            found = jax.tree.map(lambda a: np.asarray(a)[self._number], own) | {name: many[name] for name in shared}
             found = jax.tree.map(lambda a, like: jax.device_put(np.asarray(a), like.sharding), found, dict(templates))
         return Checkpoint(meta["steps"][self._number], found, meta["lanes"][self._number])
 
