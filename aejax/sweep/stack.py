@@ -95,11 +95,11 @@ class Stack:
             "members": [os.path.relpath(member.workdir, self.folder) for member in self.members],
             "lanes": [lane.meta for lane in self.lanes],
         }
-        Checkpoints(self.folder, self.first.config.checkpoint.keep).save(self.step, items, meta)
-        for number, member in enumerate(self.members):
+        for number, member in enumerate(self.members):  # before: a stack that is saved has all of its members
             if not (member.workdir / checkpoint.LANE).exists():
                 where = {"stack": os.path.relpath(self.folder, member.workdir), "lane": number}
                 files.write_json(member.workdir / checkpoint.LANE, where)
+        Checkpoints(self.folder, self.first.config.checkpoint.keep).save(self.step, items, meta)
 
     def restore(self) -> bool:
         """Go on from the newest checkpoint; False where there is none that can be read."""

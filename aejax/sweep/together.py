@@ -122,6 +122,8 @@ def _placed(
     begun = {stack: None for m in waiting if (stack := _stack_of(m))}
     stacks = [[m for m in members if _stack_of(m) == stack] for stack in begun]
     fresh = [m for m in waiting if not _stack_of(m)]
+    for member in fresh:
+        (member.workdir / checkpoint.LANE).unlink(missing_ok=True)  # of a stack that was never saved
     alone = [m for m in fresh if placement == "side_by_side" or checkpoint.of(m.workdir).steps()]
     groups: dict[str, list[Member]] = {}
     for member in fresh:
@@ -160,7 +162,8 @@ def _kind(member: Member) -> str:
 def _stack_of(member: Member) -> Path | None:
     """The folder of the stack that a member trains in, once that has been saved."""
     path = member.workdir / checkpoint.LANE
-    return (member.workdir / files.read_json(path)["stack"]).resolve() if path.exists() else None
+    stack = (member.workdir / files.read_json(path)["stack"]).resolve() if path.exists() else None
+    return stack if stack and checkpoint.Checkpoints(stack).steps() else None
 
 
 def _examples(members: Sequence[Member], n: int) -> tuple[dict[int, int], dict[int, int]]:
