@@ -102,6 +102,12 @@ def added(sums: Sums, step: jax.Array, terms: Mapping[str, jax.Array]) -> Sums:
     return {**{k: sums[k] + value for k, value in {**terms, "steps": 1.0}.items()}, "first_non_finite": found}
 
 
+@jax.jit
+def finite(tree: Any) -> jax.Array:
+    """Whether all numbers of a tree of arrays are."""
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))
+
+
 def make_stretch(model: nn.Module, total: int, mesh: Mesh) -> Callable:
     """The compiled ``stretch(state, sums, examples, order, first, count, preprocessing, arguments)``.
 
@@ -193,6 +199,7 @@ def evaluation(model: nn.Module, padded: Callable[[int], int], spread: Callable[
             new = batch(i)
             return {k: sums[k] | new[k] if k == "alive" else sums[k] + new[k] for k in sums}
 
-        return jax.lax.fori_loop(1, -(-n // room), add, batch(0))
+        sums = batch(0)
+        return jax.lax.fori_loop(1, -(-n // room), add, sums) if n > room else sums  # a loop is compiled, if never run
 
     return evaluate

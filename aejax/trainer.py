@@ -200,7 +200,7 @@ class Trainer:
         return None if step < 0 else step + 1
 
     def weights_are_finite(self) -> bool:
-        return all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in jax.tree.leaves(self.state.variables))
+        return bool(programs.finite(self.state.variables))
 
     def _reconstruct(self, variables, images, preprocessing):
         x = inputs.model_input(self.config.data, preprocessing, images, None)

@@ -121,8 +121,13 @@ def assert_same(a: Path, b: Path, **tolerance: float) -> None:
     assert meta_a == meta_b
     lines_a, lines_b = lines(a), lines(b)
     assert [_words(line) for line in lines_a] == [_words(line) for line in lines_b]
-    figures = [[value for line in each for value in line.values() if value not in SPLITS] for each in (lines_a, lines_b)]
-    np.testing.assert_allclose(*([*f, b] for f, b in zip(figures, best, strict=True)), **near)
+    np.testing.assert_allclose(*(_figures(each) for each in (lines_a, lines_b)), **near)
+    assert (best[0] is None) == (best[1] is None)
+    np.testing.assert_allclose(*(np.float64(b) for b in best), **near)
+
+
+def _figures(each: list[dict[str, Any]]) -> list[float]:
+    return [value for line in each for value in line.values() if value not in SPLITS]
 
 
 def _words(line: dict[str, Any]) -> tuple[str, ...]:

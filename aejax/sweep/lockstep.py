@@ -23,6 +23,8 @@ def train_stack(stack: Stack, room: Room) -> int:
         return status
     loop = _Loop(stack, room)
     try:
+        for i, error in stack.diverged.items():
+            loop.stop(i, error)
         return loop.run()
     finally:
         loop.close()
@@ -108,19 +110,23 @@ class _Loop:
     def end(self, which: np.ndarray) -> None:
         """These of the members [m] have taken their last step."""
         self.test(which)
-        for i in np.flatnonzero(which):
+        self.stop_broken(which)
+        for i in np.flatnonzero(which & ~self.stack.ended):
             self.stack.ended[i] = self.stack.lanes[i].meta["finished"] = True
             self.room.progress.end(self.stack.members[i].number)
 
     def stop_non_finite(self, steps: np.ndarray, what: str = "the loss is not finite at step") -> None:
         """Members that diverged at these steps [m] (0: did not) stop, and leave a line that says so."""
         for i in np.flatnonzero((steps > 0) & ~self.stack.ended):
-            member = self.stack.members[i]
-            self.stack.ended[i] = True
-            error = Diverged(f"{what} {steps[i]}; a lower config.optim.learning_rate may help")
-            files.write_text(member.workdir / DIVERGED, f"{error}\n")
-            self.room.progress.say(f"{member}: {error}")
-            self.room.progress.end(member.number)
+            self.stop(i, Diverged(f"{what} {steps[i]}; a lower config.optim.learning_rate may help"))
+
+    def stop(self, i: int, error: Diverged) -> None:
+        """This member stops, and leaves a line that says why."""
+        member = self.stack.members[i]
+        self.stack.ended[i] = True
+        files.write_text(member.workdir / DIVERGED, f"{error}\n")
+        self.room.progress.say(f"{member}: {error}")
+        self.room.progress.end(member.number)
 
     def write(self, split: str, figures: list[dict[str, float]], which: np.ndarray) -> None:
         stack = self.stack
@@ -136,9 +142,14 @@ class _Loop:
             pictures.draw(epoch)
             pictures.begin()
 
+    def stop_broken(self, which: np.ndarray) -> None:
+        """Those of the members [m] whose weights are not finite stop."""
+        if which.any():
+            broken = np.where(which & ~self.stack.finite(), self.stack.step, 0)
+            self.stop_non_finite(broken, "the weights are not finite after step")
+
     def save(self) -> None:
-        broken = np.where(self.stack.finite(), 0, self.stack.step)
-        self.stop_non_finite(broken, "the weights are not finite after step")
+        self.stop_broken(~self.stack.ended)
         self.stack.save()
 
     def close(self) -> None:

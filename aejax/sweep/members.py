@@ -1,5 +1,6 @@
 """The members of a sweep: what ``config.sweep`` says, as one config each."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,7 +96,7 @@ def settings(config: Mapping) -> list[dict[str, Any]]:
     """The settings of a config's sweep, in the order of its members: each of them with every seed in turn.
 
     Raises:
-      UserError: a key's values are not understood, or do not go together.
+      UserError: a key's values are not understood, do not go together, or are too many.
     """
     section, specs = config["sweep"], specified(config)
     combine = parts.find(COMBINE, "sweep.combine", section["combine"])
@@ -104,11 +105,19 @@ def settings(config: Mapping) -> list[dict[str, Any]]:
     found = combine(spaces, section) if spaces else [{}]
     if seeds is not None:
         every = values.grid([values.space("seed", seeds, config, SECTION)], SECTION)
+        _refuse_many(len(found) * len(every))
         found = [{**setting, **seed} for setting in found for seed in every]
     return found
 
 
+def _refuse_many(number: int) -> None:
+    if number > MOST:
+        raise UserError(f"{SECTION} has {number:,} members; accepted: {MOST:,} at most")
+
+
 def _grid(spaces: Sequence[values.Space], section: Mapping) -> list[values.Setting]:
+    listed = [space for space in spaces if isinstance(space, values.Choices)]
+    _refuse_many(math.prod(len(space.values) for space in listed))
     return values.grid(spaces, SECTION)
 
 
@@ -120,6 +129,7 @@ def _random(spaces: Sequence[values.Space], section: Mapping) -> list[values.Set
     if section["draws"] < 1 or section["draw"] < 0:
         told = f"config.sweep.draws={section['draws']}, config.sweep.draw={section['draw']}"
         raise UserError(f"{told}; accepted: 1 draw or more, and a seed of 0 or more")
+    _refuse_many(section["draws"])
     return values.draws(spaces, section["draws"], section["draw"])
 
 
@@ -133,10 +143,7 @@ def members(config: Mapping, workdir: Path) -> list[Member]:
       UserError: the sweep is not understood, or the config of a member is refused.
     """
     found = []
-    every = settings(config)
-    if len(every) > MOST:
-        raise UserError(f"{SECTION} has {len(every):,} members; accepted: {MOST:,} at most")
-    for number, setting in enumerate(every):
+    for number, setting in enumerate(settings(config)):
         one = alone(config, setting)
         one.name = f"{config['name']}_{number}"
         try:

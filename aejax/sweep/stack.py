@@ -13,6 +13,7 @@ from aejax import checkpoint, devices, files, padding, train
 from aejax import model as models
 from aejax.checkpoint import Checkpoints
 from aejax.data import Dataset, Split
+from aejax.errors import Diverged
 from aejax.host import Host
 from aejax.step import State
 from aejax.sweep import stacked
@@ -27,6 +28,7 @@ class Stack:
       members: in the order of their lanes.
       lanes: a ``Trainer`` each, for what is a member's own: its ``meta``, and its figures from sums.
       ended: [m], which members take no more steps: patience was out, or a loss was not finite.
+      diverged: what stopped those that had no first step, by their lanes.
       state, sums, best: of all, [m, ...].
     """
 
@@ -48,6 +50,7 @@ class Stack:
         if self.differ:
             self.arguments["code"]["width"] = self.gather([np.int32(size) for size in self.sizes])
         self.ended = np.zeros(len(members), bool)
+        self.diverged: dict[int, Diverged] = {}
         self.best: Any = None
         self.step = 0
         self._examples: Any = None
@@ -69,11 +72,14 @@ class Stack:
         """The states before the first step; 0, or the status of a layer's run that was stopped."""
         config = self.first.config
         own = config.start.workdir or config.greedy.epochs or self.differ  # what one program cannot start all from
-        for member, lane in zip(self.members, self.lanes, strict=True):
+        for number, (member, lane) in enumerate(zip(self.members, self.lanes, strict=True)):
             member.workdir.mkdir(parents=True, exist_ok=True)
             if own or lane is self.first:
-                if status := train.begin(lane, member.workdir, host, fresh=True):
-                    return status
+                try:
+                    if status := train.begin(lane, member.workdir, host, fresh=True):
+                        return status
+                except Diverged as error:  # in a layer
+                    self.diverged[number] = error
             else:
                 lane.preprocess_by(self.first.preprocessing)
                 train.begin(lane, member.workdir, host, fresh=False)

@@ -84,7 +84,7 @@ def stacked(config: FrozenConfigDict, shape: tuple[int, int, int], classes: int,
         stretch=over(stretch, "mm.m.m..m", donate=(0, 1)),
         evaluate=over(jax.vmap(evaluate, in_axes=(0, None, None, 0)), "m..m"),
         choose=over(jax.vmap(_where), "mmm"),
-        finite=over(jax.vmap(_finite), "m"),
+        finite=over(jax.vmap(programs.finite), "m"),
     )
 
 
@@ -106,7 +106,3 @@ def _orders(mesh: Mesh) -> Callable:
 
 def _where(which: jax.Array, a: Any, b: Any) -> Any:
     return jax.tree.map(lambda x, y: jnp.where(which, x, y), a, b)
-
-
-def _finite(tree: Any) -> jax.Array:
-    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))

@@ -126,6 +126,8 @@ def _placed(
     begun = _begun(folder, members)
     stacks = [stack for stack in begun if any(m in waiting for m in stack)]
     fresh = [m for m in waiting if not any(m in stack for stack in begun)]
+    for member in fresh:
+        (member.workdir / checkpoint.LANE).unlink(missing_ok=True)  # of a stack that cannot be read
     alone = [m for m in fresh if placement == "side_by_side" or checkpoint.of(m.workdir).steps()]
     groups: dict[str, list[Member]] = {}
     for member in fresh:

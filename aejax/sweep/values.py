@@ -23,6 +23,7 @@ import numpy as np
 from aejax import main
 from aejax.errors import UserError
 
+MOST = 10_000  # values of a range
 ACCEPTED = "accepted: {a,b,c}, low:high or log:low:high, or with a number of values low:high:n"
 
 
@@ -163,8 +164,8 @@ def interval(key: str, spec: str, config: Mapping, where: str) -> Space:
     found = family(key, low, high, isinstance(value, int))
     if len(ends) == 2:
         return found
-    if not re.fullmatch(r"[0-9]+", ends[2]) or int(ends[2]) < 2:
-        raise UserError(f"{where}: {key}={spec}: the third is how many values, a whole number of 2 or more")
+    if not re.fullmatch(r"[0-9]+", ends[2]) or not 2 <= int(ends[2]) <= MOST:
+        raise UserError(f"{where}: {key}={spec}: the third is how many values; accepted: 2 to {MOST:,}")
     return found.spaced(int(ends[2]))
 
 
@@ -187,6 +188,7 @@ def _read(key: str, text: str, value: Any, kind: str, where: str) -> Any:
             return text
     except (ValueError, KeyError, SyntaxError, TypeError):
         pass
+    kind = "a tuple, such as (500,) or (500,250)" if isinstance(value, tuple) else kind  # in brackets, among others
     raise UserError(f"{where}: {text!r} for {key} is not {kind}")
 
 
