@@ -74,12 +74,22 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Way:
-    """A row to measure: its worker, what that is asked, and the parameters that its nets should have, if they tell."""
+    """A row to measure.
+
+    Attributes:
+      row: to be filled.
+      framework: whose worker.
+      request: what that is asked,
+      job: with these arguments.
+      models: how many it is to train.
+      parameters: of each, for workers that tell theirs.
+    """
 
     row: Row
     framework: Framework
     request: str
     job: Mapping[str, Any]
+    models: int
     parameters: Sequence[int] = ()
 
 
@@ -138,8 +148,11 @@ def measure(experiment: Experiment, name: str, workers: Workers, repeats: int, s
             [members.shown(member.settings) for member in every],
         )  # fmt: skip
         job = {"config": experiment.config, "data": name, "sweep": dict(experiment.sweep)}
-        ours = {TOGETHER: "together", AGAINST[experiment.against]: experiment.against}
-        ways = [Way(Row(title), workers.ours, request, job) for title, request in ours.items()]
+        against = 1 if experiment.against == "one" else len(every)
+        ways = [
+            Way(Row(TOGETHER), workers.ours, "together", job, len(every)),
+            Way(Row(AGAINST[experiment.against]), workers.ours, experiment.against, job, against),
+        ]
         ways += _peers(config, every, saved, workers) if experiment.peers else []
         found.rows = [way.row for way in ways]
         for number in range(1, repeats + 1):
@@ -159,7 +172,7 @@ def _peers(config: ConfigDict, every: Sequence[members.Member], saved: examples.
     job = {"nets": described, "epochs": config.train.epochs, **saved.paths()}
     job |= {"threads": machine.cores(), "device": workers.device}
     parameters = [description.parameters(net) for net in described]
-    return [Way(Row(peer.name, missing), peer, "several", job, parameters) for peer in workers.peers]
+    return [Way(Row(peer.name, missing), peer, "several", job, len(every), parameters) for peer in workers.peers]
 
 
 def _take(way: Way, say: Say) -> None:
@@ -168,15 +181,16 @@ def _take(way: Way, say: Say) -> None:
     if row.missing:
         return
     try:
-        with tempfile.TemporaryDirectory(prefix="aejax-bench-") as cache:
-            empty = {"JAX_ENABLE_COMPILATION_CACHE": "true", "JAX_COMPILATION_CACHE_DIR": cache}
-            with Worker(way.framework.command, {**way.framework.environment, **empty}) as worker:
+        with tempfile.TemporaryDirectory(prefix="aejax-bench-") as folder:
+            given = {"TMPDIR": folder}  # so that nothing stays behind of a worker that is killed
+            given |= {"JAX_ENABLE_COMPILATION_CACHE": "true", "JAX_COMPILATION_CACHE_DIR": f"{folder}/compiled"}
+            with Worker(way.framework.command, {**way.framework.environment, **given}) as worker:
                 worker.ask("ready", LIMIT)
                 reply = worker.ask(way.request, LONGEST, **way.job)
     except WorkerFailed as failure:
         row.missing = str(failure)
     else:
-        row.missing = _amiss(reply, way.parameters)
+        row.missing = _amiss(reply, way)
     if row.missing:
         say(f"{row.name} is missing: {row.missing}")
         return
@@ -187,9 +201,11 @@ def _take(way: Way, say: Say) -> None:
     say(f"{row.name}, {reply['seconds']:.1f} s")
 
 
-def _amiss(reply: Mapping[str, Any], parameters: Sequence[int]) -> str:
+def _amiss(reply: Mapping[str, Any], way: Way) -> str:
     """What tells that it trained other nets than it should; "" where nothing does."""
-    for number, (has, should) in enumerate(zip(reply.get("parameters", ()), parameters, strict=False)):
+    if len(reply["losses"]) != way.models:
+        return f"it trained {len(reply['losses'])} models and not {way.models}"
+    for number, (has, should) in enumerate(zip(reply.get("parameters", ()), way.parameters, strict=False)):
         if has != should:
             return f"its net {number} has {has:,} parameters and not {should:,}"
     return ""
