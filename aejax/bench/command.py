@@ -2,8 +2,7 @@
 
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +20,23 @@ from aejax.bench import (
     nets,
     operators,
     plots,
+    progress,
     report,
     sitting,
+    sweeps_command,
     timing,
 )
+from aejax.bench.flags import describe, parse
 from aejax.bench.results import Results, writing
 from aejax.bench.sitting import Row, Sitting
 from aejax.bench.workers import WorkerFailed
 from aejax.errors import UserError
 
-USAGE = "python -m aejax.bench [NAME[:PRESET][@BATCH] | operators ...] [--peers] [--workdir=DIR]"
-OPERATORS = "operators"
+USAGE = "python -m aejax.bench [NAME[:PRESET][@BATCH] | operators | sweeps ...] [--peers] [--workdir=DIR]"
+OPERATORS, SWEEPS = "operators", "sweeps"
+NO_NETS = {OPERATORS: ("precision", "data"), SWEEPS: ("precision", "seconds")}  # and the flags that these do not read
 DEVICES = ("cpu", "gpu")
-SECONDS = (0.01, 60.0)
+REPEATS = 5
 PRECISIONS = {"cpu": ["float32"], "gpu": ["float32", "bfloat16"]}  # measured unless others are asked for
 
 
@@ -45,9 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
       argv: arguments after the program's name; those of the process where None.
     """
     try:
-        flags, names = _parse(sys.argv[1:] if argv is None else argv)
+        flags, names = parse(sys.argv[1:] if argv is None else argv)
         if flags.help:
-            print(f"usage: {USAGE}\n\n{_describe(flags)}")
+            print(f"usage: {USAGE}\n\n{describe(flags)}")
             return 0
         return run(flags, list(dict.fromkeys(names or nets.names())))
     except (UserError, WorkerFailed) as error:
@@ -65,30 +68,46 @@ def run(flags: absl_flags.FlagValues, names: Sequence[str]) -> int:
     Raises:
       UserError: a name or a flag is none of those accepted, or has no use.
     """
-    ignored = [flag for flag in ("precision", "data") if flags[flag].value and list(names) == [OPERATORS]]
-    if ignored:
-        raise UserError(f"--{ignored[0]} has no use for operators alone; they are measured in float32")
-    for name in names:
-        if name != OPERATORS:
-            nets.load(name, flags.data)  # so that what cannot be is told before anything is measured
+    refuse_useless(flags, names)
+    of_nets = [name for name in names if name not in NO_NETS]
+    for name in of_nets:
+        nets.load(name, flags.data)  # so that what cannot be is told before anything is measured
     device, accelerator = _device(flags.device)
-    asked = flags.precision or PRECISIONS[device]
-    precisions = [precision for precision in nets.PRECISIONS if precision in asked]
     about = {**machine.describe(), "device": device, "accelerator": accelerator}
+    results = _results(flags, about) if of_nets or OPERATORS in names else None
+    swept = sweeps_command.Command(flags, about) if SWEEPS in names else None
+    python, missing = _peers_python(flags)
+    done = True
+    if results:
+        bench = Bench(flags, device, python, missing, results)
+        done = bench.measure(of_nets, OPERATORS in names)
+        bench.tell()
+    if swept:
+        done = swept.measure(python, missing) and done
+        swept.tell()
+    return 0 if done else 1
+
+
+def refuse_useless(flags: absl_flags.FlagValues, names: Sequence[str]) -> None:
+    """
+    Raises:
+      UserError: a flag was given that nothing named has a use for.
+    """
+    for flag in ("precision", "data", "seconds"):
+        if flags[flag].present and all(flag in NO_NETS.get(name, ()) for name in names):
+            why = "; they are measured in float32" if flag == "precision" else ""
+            raise UserError(f"--{flag} has no use for {' and '.join(names)} alone{why}")
+
+
+def _results(flags: absl_flags.FlagValues, about: Mapping[str, Any]) -> Results:
+    """What there is of nets and operators."""
+    asked = flags.precision or PRECISIONS[about["device"]]
+    precisions = [precision for precision in nets.PRECISIONS if precision in asked]
     settings = {
-        "repeats": flags.repeats, "seconds": flags.seconds, "data": flags.data, "precision": precisions,
+        "repeats": flags.repeats or REPEATS, "seconds": flags.seconds, "data": flags.data, "precision": precisions,
         "peers": flags.peers,
     }  # fmt: skip
-    results = Results(Path(flags.workdir), about, settings)
-    python, missing = _peers_python(flags)
-    bench = Bench(flags, device, python, missing, results)
-    wanted = [(name, precision) for name in names if name != OPERATORS for precision in precisions]
-    for number, (name, precision) in enumerate(wanted, start=1):
-        bench.net(name, precision, f"[{number}/{len(wanted)}]")
-    if OPERATORS in names:
-        bench.operators()
-    bench.tell()
-    return 0 if all(bench.results.has_net(*one) for one in wanted) else 1
+    return Results(Path(flags.workdir), about, settings)
 
 
 class Bench:
@@ -100,9 +119,18 @@ class Bench:
         scripts = (frameworks.NET_SCRIPTS, frameworks.OPERATOR_SCRIPTS) if flags.peers else ({}, {})
         self._rows = [frameworks.peers(part, python, device) for part in scripts]
 
+    def measure(self, names: Sequence[str], of_operators: bool) -> bool:
+        """Measure the nets, and the operators where they are asked for; whether aejax has figures of all nets."""
+        wanted = [(name, precision) for name in names for precision in self.results.settings["precision"]]
+        for number, (name, precision) in enumerate(wanted, start=1):
+            self.net(name, precision, f"[{number}/{len(wanted)}]")
+        if of_operators:
+            self.operators()
+        return all(self.results.has_net(*one) for one in wanted)
+
     def net(self, name: str, precision: str, count: str) -> None:
         """One net measured and kept, unless it is there."""
-        say = _clocked(f"{count} {name}" + (f", {precision}" if precision != "float32" else ""))
+        say = progress.clocked(f"{count} {name}" + (f", {precision}" if precision != "float32" else ""))
         if self.results.has_net(name, precision) and not self.flags.again:
             say("is measured already (--again measures it anew)")
             return
@@ -113,7 +141,7 @@ class Bench:
             ours |= {key: path for key, path in saved.paths().items() if key != "mean"}
             found, peers, absent = self._described(name, config, saved)
             jobs = [(self.ours, ours), *peers]
-            sitting.sit(found, jobs, self.ours, self.flags.repeats, self.flags.seconds, say)
+            sitting.sit(found, jobs, self.ours, self.results.settings["repeats"], self.flags.seconds, say)
         found.rows += absent
         self.results.add_net(found)
         self._write_text()
@@ -141,8 +169,8 @@ class Bench:
         wanted = [op for op in operators.OPERATORS if operators.name(op) not in known]
         rows = [self.ours, *([] if self.missing else self._rows[1])]
         job = {"threads": machine.cores(), "device": self.device}
-        flags = self.flags
-        timing.measure(wanted, rows, job, flags.repeats, flags.seconds, _clocked("operators"), self._keep_operator)
+        repeats, seconds = self.results.settings["repeats"], self.flags.seconds
+        timing.measure(wanted, rows, job, repeats, seconds, progress.clocked("operators"), self._keep_operator)
 
     def _keep_operator(self, found: timing.Timing) -> None:
         if self.missing:
@@ -198,51 +226,7 @@ def _peers_python(flags: absl_flags.FlagValues) -> tuple[str, str]:
     try:
         if flags.peers_python:
             return environment.given(flags.peers_python), ""
-        return environment.made(environment.FOLDER, environment.REQUIREMENTS, _say), ""
+        return environment.made(environment.FOLDER, environment.REQUIREMENTS, progress.say), ""
     except environment.Unavailable as error:
-        _say(f"no peers: {error}")
+        progress.say(f"no peers: {error}")
         return "", str(error)
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
-def _clocked(prefix: str) -> Callable[[str], None]:
-    """Lines of progress: what it is about, and the seconds since this was made."""
-    began = time.perf_counter()
-    return lambda line: _say(f"{prefix}, {time.perf_counter() - began:.0f} s: {line}")
-
-
-def _parse(argv: Sequence[str]) -> tuple[absl_flags.FlagValues, list[str]]:
-    flags = absl_flags.FlagValues()
-    here: dict[str, Any] = {"flag_values": flags}
-    absl_flags.DEFINE_boolean("peers", False, "Measure PyTorch, Keras and pythae too, in .venv-peers, made if need be.",
-                              **here)  # fmt: skip
-    absl_flags.DEFINE_string("peers_python", "", "With --peers: an interpreter that has them already.", **here)
-    absl_flags.DEFINE_string("workdir", "runs/bench", "Where results go; what is there already is kept.", **here)
-    absl_flags.DEFINE_boolean("again", False, "Measure what is named anew, where it is there already.", **here)
-    absl_flags.DEFINE_string("device", "", "cpu or gpu; else the accelerator that JAX sees, or the CPU.", **here)
-    absl_flags.DEFINE_list("precision", None, "float32, bfloat16 or both; else float32, and on a GPU both.", **here)
-    absl_flags.DEFINE_string("data", "", "The data set; else the config's, or its stand-in without a download.", **here)
-    absl_flags.DEFINE_integer("repeats", 5, "Interleaved repeats.", 1, **here)
-    absl_flags.DEFINE_float("seconds", 1.0, "About how long a repeat is.", *SECONDS, **here)
-    absl_flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", **here)
-    accepted = ", ".join(f"--{flag}" for flag in flags if flag not in ("h", "help"))
-    try:
-        names = flags(["bench", *argv])[1:]
-    except absl_flags.Error as error:
-        raise UserError(f"{' '.join(str(error).split())}; accepted: {accepted}") from None
-    if not flags.workdir:
-        raise UserError("--workdir= is empty; accepted: a folder")
-    if not SECONDS[0] <= flags.seconds <= SECONDS[1]:  # absl lets NaN pass
-        raise UserError(f"--seconds={flags.seconds}; accepted: {SECONDS[0]} to {SECONDS[1]}")
-    for precision in [""] if flags.precision == [] else flags.precision or ():
-        if precision not in nets.PRECISIONS:
-            raise UserError(f"--precision={precision}; accepted: {', '.join(nets.PRECISIONS)}")
-    return flags, names
-
-
-def _describe(flags: absl_flags.FlagValues) -> str:
-    shown = [flags[name] for name in flags if name not in ("h", "help")]
-    return "\n".join(f"  --{f.name}: {f.help}" + (f" (default: {f.value})" if f.value else "") for f in shown)

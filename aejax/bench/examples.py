@@ -34,6 +34,7 @@ class Examples:
 class Saved:
     """The same as .npy files that workers read, and the mean image where the config takes it off, or None."""
 
+    count: int
     shape: tuple[int, int, int]
     classes: tuple[str, ...]
     images: Path
@@ -46,8 +47,8 @@ class Saved:
         return {name: str(path) if path else None for name, path in found.items()}
 
 
-def load(config: ConfigDict) -> Examples:
-    """The train split, shuffled, and repeated where there are few.
+def load(config: ConfigDict, fewest: int = EXAMPLES) -> Examples:
+    """The train split, shuffled, and repeated where there are fewer than that.
 
     Raises:
       UserError: the data cannot be found or read, or are fewer than a batch.
@@ -59,7 +60,7 @@ def load(config: ConfigDict) -> Examples:
         dataset = data.load(config.data)
         images, labels, classes = dataset.train.images, dataset.train.labels, dataset.classes
     order = np.random.default_rng(0).permutation(len(images))
-    repeats = max(1, min(EXAMPLES, BYTES // (4 * images[0].size)) // len(images))
+    repeats = max(1, min(fewest, BYTES // (4 * images[0].size)) // len(images))
     batch, most = config.train.batch_size, repeats * len(images)
     if batch > most:
         raise UserError(f"a batch of {batch} and data {config.data.name}; accepted: batches to {most}")
@@ -67,13 +68,14 @@ def load(config: ConfigDict) -> Examples:
     return Examples(np.tile(images[order], (repeats, 1, 1, 1)), labels, classes)
 
 
-def save(config: ConfigDict, folder: Path) -> Saved:
-    """The config's examples as files in the folder; labels where its model reads them, the mean where it is taken off.
+def save(config: ConfigDict, folder: Path, fewest: int = EXAMPLES) -> Saved:
+    """The config's examples, of which few are repeated, as files in the folder; labels where its model reads them, the
+    mean where it is taken off.
 
     Raises:
       UserError: the data cannot be found or read.
     """
-    found = load(config)
+    found = load(config, fewest)
     statistics = {}
     if config.data.whiten == "centred":
         statistics = transforms.fit(Split(found.images), config.data)
@@ -85,7 +87,7 @@ def save(config: ConfigDict, folder: Path) -> Saved:
 
     labels = found.labels if config.model == "classifier" else None
     paths = [written("images", found.images), written("labels", labels), written("mean", statistics.get("mean"))]
-    return Saved(found.images.shape[1:], found.classes, *paths)
+    return Saved(len(found.images), found.images.shape[1:], found.classes, *paths)
 
 
 # -- generated examples: (the section data of a config) -> images, labels

@@ -22,6 +22,7 @@ OPERATOR_SCRIPTS = {
     "torch.compile": ("pytorch.py", "compile"),
     "Keras": ("keras_fit.py",),
 }
+SWEEP_SCRIPTS = {name: NET_SCRIPTS[name] for name in ("Keras fit", "PyTorch eager")}
 
 # On a CPU no framework is to see an accelerator that another does not; on a GPU none is to take it all for itself.
 ENVIRONMENTS: dict[str, Mapping[str, str]] = {

@@ -24,6 +24,14 @@ def describe() -> dict[str, str | int]:
     }
 
 
+def peak_of_device() -> dict[str, int]:
+    """``{"memory"}``, the peak of JAX's device, bytes, where the platform counts it; elsewhere nothing."""
+    import jax  # here, since others than aejax's workers have no use for it
+
+    counted = jax.local_devices()[0].memory_stats() or {}
+    return {"memory": counted["peak_bytes_in_use"]} if "peak_bytes_in_use" in counted else {}
+
+
 def _code() -> str:
     """Changes with aejax's source, so that figures of one version are not taken for those of another."""
     package = Path(__file__).parents[1]

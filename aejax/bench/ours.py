@@ -1,5 +1,5 @@
 """aejax's worker: ``python -m aejax.bench.ours``. It trains with the program and the calls that ``aejax.train`` makes,
-and repeats operators as they stand in that program.
+and repeats operators as they stand in that program; ``ours_sweeps`` trains many models.
 
 Also, in processes apart, the machine's peak of matrix products, and which device there is.
 """
@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from aejax.bench import machine, ours_sweeps
 from aejax.bench.peers import protocol
 
 SIDES = {"cpu": 2048, "gpu": 8192}  # of the square matrices of a product: 17 GFLOP, 1.1 TFLOP
@@ -40,7 +41,7 @@ class Training:
         self.pace = train.Pace(config.train.steps_per_call)
         self.train(1)
         return {
-            **_memory(),
+            **machine.peak_of_device(),
             "versions": {"jax": jax.__version__},
             "how": f"the compiled stretch of aejax.train, {split.images.dtype} on the device",
             "parameters": sum(leaf.size for leaf in jax.tree.leaves(self.trainer.state.params)),
@@ -67,7 +68,7 @@ class Training:
             if not cut:  # the end of a repeat is none of training's, and should not slow the next one
                 self.pace.took(count, time.perf_counter() - now)
         loss = t.train_figures()["loss"]
-        return {"seconds": time.perf_counter() - began, "loss": loss, **_memory()}
+        return {"seconds": time.perf_counter() - began, "loss": loss, **machine.peak_of_device()}
 
 
 class Operator:
@@ -85,11 +86,11 @@ class Operator:
         self.repeated(1)
         how = "aejax's functions in one compiled loop, each round reading the one before"
         how += ", maps as they lie between layers" + ", examples last" * (jax.default_backend() == "cpu")
-        return {"versions": {"jax": jax.__version__}, "how": how, **_memory()}
+        return {"versions": {"jax": jax.__version__}, "how": how, **machine.peak_of_device()}
 
     def repeat(self, count: int) -> dict[str, Any]:
         """Run it so many times."""
-        return {"seconds": self.repeated(count), **_memory()}
+        return {"seconds": self.repeated(count), **machine.peak_of_device()}
 
 
 class Products:
@@ -123,20 +124,13 @@ def device() -> dict[str, Any]:
     return {"platform": jax.default_backend(), "device": jax.devices()[0].device_kind}
 
 
-def _memory() -> dict[str, int]:
-    """The peak of the device's memory, bytes, where the platform counts it; elsewhere the process's is told."""
-    import jax
-
-    counted = jax.local_devices()[0].memory_stats() or {}
-    return {"memory": counted["peak_bytes_in_use"]} if "peak_bytes_in_use" in counted else {}
-
-
 def handlers() -> Mapping[str, Any]:
     """What the worker answers to."""
     training, operator, products = Training(), Operator(), Products()
     return {
         "prepare": training.prepare, "train": training.train, "operator": operator.operator,
-        "repeat": operator.repeat, "multiply": products.multiply, "device": device,
+        "repeat": operator.repeat, "multiply": products.multiply, "device": device, "ready": ours_sweeps.ready,
+        "together": ours_sweeps.together, "in_turn": ours_sweeps.in_turn, "one": ours_sweeps.one,
     }  # fmt: skip
 
 

@@ -1,16 +1,15 @@
 """What a bench tells: a table with a row a net, one with a row an operator, and what each framework showed on each."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from aejax.bench import figures, nets
+from aejax.bench import figures, nets, words
 from aejax.bench.frameworks import OURS
 from aejax.bench.results import Results
 from aejax.bench.sitting import PART, PARTS, STEPS, Row, Sitting
 from aejax.bench.timing import SHARE, Timing
 
 AGREE = 0.05  # losses further apart than this share, and than they wander by themselves, are told
-NONE = "—"
 
 
 def rates(found: Sitting | Timing) -> dict[str, list[float]]:
@@ -46,19 +45,6 @@ def label(found: Sitting | Timing) -> str:
 # -- tables
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], words: int) -> str:
-    """Markdown, the first so many columns words and the others numbers."""
-    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * words + " ---: |" * (len(head) - words)]
-    return "\n".join([*lines, *("| " + " | ".join(cell.replace("|", "/") for cell in row) + " |" for row in rows)])
-
-
-def _times(spread: figures.Spread | None, brackets: bool = True) -> str:
-    """``2.31× (2.20..2.40)``."""
-    if spread is None:
-        return NONE
-    return f"{spread.median:.2f}×" + (f" ({spread.least:.2f}..{spread.most:.2f})" if brackets else "")
-
-
 def net_table(sittings: Sequence[Sitting]) -> str:
     """A row a net: aejax, its ratio over the fastest peer and over each."""
     others = peers(sittings)
@@ -67,12 +53,12 @@ def net_table(sittings: Sequence[Sitting]) -> str:
 
     def row(found: Sitting) -> list[str]:
         ours = next(row for row in found.rows if row.framework == OURS)
-        ratios = [_times(ratio(found, fastest(found) or ""))] if others else []
-        ratios += [_times(ratio(found, peer), brackets=False) for peer in others]
+        ratios = [words.times(ratio(found, fastest(found) or ""))] if others else []
+        ratios += [words.times(ratio(found, peer), brackets=False) for peer in others]
         cells = ["missing", *ratios, *[""] * 3] if ours.missing else [_rate(ours)[0], *ratios, *_costs(found, ours)]
         return [label(found), str(found.batch), *cells]
 
-    return _table(head, map(row, sittings), words=1)
+    return words.table(head, map(row, sittings), 1)
 
 
 def operator_table(timings: Sequence[Timing]) -> str:
@@ -82,14 +68,14 @@ def operator_table(timings: Sequence[Timing]) -> str:
 
     def row(found: Timing) -> list[str]:
         known = rates(found)
-        cells = [NONE, NONE]
+        cells = [words.NONE, words.NONE]
         if OURS in known:
             rate = figures.spread(known[OURS]).median
-            cells = [f"{1e6 / rate:,.0f}", f"{found.operations * rate / 1e9:,.0f}" if found.operations else NONE]
-        ratios = [_times(ratio(found, fastest(found) or ""))] if others else []
-        return [found.name, *cells, *ratios, *(_times(ratio(found, peer), brackets=False) for peer in others)]
+            cells = [f"{1e6 / rate:,.0f}", f"{found.operations * rate / 1e9:,.0f}" if found.operations else words.NONE]
+        ratios = [words.times(ratio(found, fastest(found) or ""))] if others else []
+        return [found.name, *cells, *ratios, *(words.times(ratio(found, peer), brackets=False) for peer in others)]
 
-    return _table(["operator", "aejax, µs", "GFLOP/s", *over], map(row, timings), words=1)
+    return words.table(["operator", "aejax, µs", "GFLOP/s", *over], map(row, timings), 1)
 
 
 def detail(sittings: Sequence[Sitting]) -> str:
@@ -100,13 +86,13 @@ def detail(sittings: Sequence[Sitting]) -> str:
         if row.missing:
             return [f"missing: {row.missing}", *[""] * (len(head) - 3)]
         loss = f"{figures.mean(row.losses):.5g}" if _finite(row) else "not finite"
-        return [" ".join(_rate(row)), _times(ratio(found, row.framework)), loss, *_costs(found, row)]
+        return [" ".join(_rate(row)), words.times(ratio(found, row.framework)), loss, *_costs(found, row)]
 
     rows = []
     for found in sittings:
         for number, row in enumerate(found.rows):
             rows.append([f"{label(found)}: {found.title}" if number == 0 else "", row.framework, *cells(found, row)])
-    return _table(head, rows, words=2)
+    return words.table(head, rows, 2)
 
 
 def _rate(row: Row) -> tuple[str, str]:
@@ -116,7 +102,7 @@ def _rate(row: Row) -> tuple[str, str]:
 
 def _costs(found: Sitting, row: Row) -> list[str]:
     """First step, memory, share of the peak."""
-    share = NONE
+    share = words.NONE
     if found.operations:
         share = f"{figures.spread(figures.shares(row.rates, found.operations, found.peaks)).median:.0%}"
     return [f"{row.first_step:.1f}", f"{row.memory / 1e6:,.0f}", share]
@@ -170,37 +156,24 @@ def agreement(sittings: Sequence[Sitting]) -> list[str]:
 def caption(results: Results) -> str:
     """What the figures were taken on."""
     machine = results.machine
-    on = machine["accelerator"] or f"{machine['processor']}, {_count(machine['cores'], 'core')}"
+    on = machine["accelerator"] or f"{machine['processor']}, {words.count(machine['cores'], 'core')}"
     return f"aejax's speed over other frameworks'\n{on}; a mark the median, a line least to most"
 
 
 def text(results: Results) -> str:
     """All tables, what they were taken on, and what their columns mean."""
-    sections = [_about(results)]
+    sections = [words.about(results.machine, _rows(results))]
     if results.nets:
         sections += [net_table(results.nets), "\n".join([*agreement(results.nets), *_generated(results.nets)])]
     if results.operators:
         sections += ["Operators by themselves:", operator_table(results.operators)]
     if results.nets:
         sections += ["Every framework:", detail(results.nets)]
-    return "\n\n".join(section for section in [*sections, _meaning(results), _how(results)] if section)
+    return "\n\n".join(section for section in [*sections, _meaning(results), words.how(_worked(results))] if section)
 
 
 def _rows(results: Results) -> list[Row]:
     return [row for found in [*results.nets, *results.operators] for row in found.rows]
-
-
-def _about(results: Results) -> str:
-    machine = results.machine
-    versions: dict[str, dict[str, None]] = {}
-    for row in _rows(results):
-        for name, version in row.versions.items():
-            versions.setdefault(name, {})[version] = None
-    told = [f"{name} {' and '.join(found)}" for name, found in {"python": [machine["python"]], **versions}.items()]
-    device = f"{machine['accelerator']}, " if machine["accelerator"] else ""
-    cores = _count(machine["cores"], "core")
-    on = f"{device}{machine['processor']}, {cores}, {machine['memory_gib']} GiB, {machine['system']}"
-    return f"{on}; {', '.join(told)}"
 
 
 def _generated(sittings: Sequence[Sitting]) -> list[str]:
@@ -213,17 +186,15 @@ def _generated(sittings: Sequence[Sitting]) -> list[str]:
 
 
 def _meaning(results: Results) -> str:
-    settings, machine = results.settings, results.machine
-    where = "the GPU" if machine["device"] == "gpu" else f"the CPU, {_count(machine['cores'], 'thread')} each"
+    settings = results.settings
     lines = [
-        f"Measured on {where}. Medians (least..most) of {_count(settings['repeats'], 'interleaved repeat')} of about "
+        f"Measured on {words.device(results.machine)}. Medians (least..most) of "
+        f"{words.count(settings['repeats'], 'interleaved repeat')} of about "
         f"{settings['seconds']:g} s for a net and {SHARE * settings['seconds']:g} s for an operator. "
         "Ratios are aejax's rate over the other's, round by round: above 1 aejax is faster; "
         "the fastest is the one that it is least ahead of."
     ]
     if results.nets:
-        of = {"process": "the process's peak", "device": "the peak on the device, as the framework counts it"}
-        memory = "; ".join(of[kind] for kind in of if any(row.memory_of == kind for row in _rows(results)))
         peaks: dict[str, list[float]] = {}
         for found in results.nets:
             peaks.setdefault(found.precision, []).extend(found.peaks)
@@ -231,29 +202,15 @@ def _meaning(results: Results) -> str:
         lines.append(
             f"loss: per example, the mean over the last {PARTS / PART:.0%} of the steps before timing. "
             "first step: from the start of the process to the end of the first training step, compilation caches "
-            f"empty. memory: {memory}. share of peak: arithmetic of the products with kernels over a product of square "
-            f"matrices measured in every round, {found}."
+            f"empty. memory: {words.memory(_rows(results))}. share of peak: arithmetic of the products with kernels "
+            f"over a product of square matrices measured in every round, {found}."
         )
     if results.operators:
         lines.append("GFLOP/s: of an operator's three products, forward and both gradients.")
     return " ".join(lines)
 
 
-def _how(results: Results) -> str:
-    """How each framework worked; where that is not the same for all, on which nets."""
-    how: dict[str, dict[str, list[str]]] = {}
-    for found in [*results.nets, *results.operators]:
-        for row in found.rows:
-            if row.how:
-                how.setdefault(row.framework, {}).setdefault(row.how, []).append(label(found))
-
-    def told(ways: dict[str, list[str]]) -> str:
-        usual = max(ways, key=lambda way: len(ways[way]))
-        others = [f"{way} ({', '.join(ways[way])})" for way in ways if way != usual]
-        return "; ".join([usual, *others])
-
-    return "\n".join(f"{name}: {told(ways)}." for name, ways in how.items())
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("s" if number != 1 else "")
+def _worked(results: Results) -> list[tuple[str, str, str]]:
+    """Framework, way and net or operator, of every row."""
+    every = [*results.nets, *results.operators]
+    return [(row.framework, row.how, label(found)) for found in every for row in found.rows]

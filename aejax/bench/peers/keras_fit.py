@@ -15,6 +15,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import protocol
+import several
 from keras_codes import BINARISATIONS, CORRUPTIONS, code_of
 from keras_device import VERSIONS, memory, settle
 from keras_losses import Loss, decay_of, penalties
@@ -72,10 +73,16 @@ class Training:
 
     def prepare(self, net, images, labels, mean, threads, device):
         """Build, compile, and take the first step."""
+        self.build(net, images, labels, mean, threads, device)
+        self.train(1)
+        return self.told()
+
+    def build(self, net, images, labels, mean, threads, device):
+        """The net, the data and the optimiser."""
         settle(threads, device)
         keras.utils.set_random_seed(net["seed"])
-        policy = protocol.pick(POLICIES, "precision", net["precision"])
-        keras.config.set_dtype_policy(policy)
+        self.policy = protocol.pick(POLICIES, "precision", net["precision"])
+        keras.config.set_dtype_policy(self.policy)
         raw = np.load(images)
         self.x = [prepared(raw, mean)]
         if net["code"].get("fixed"):
@@ -87,11 +94,15 @@ class Training:
             keras.optimizers.Adam(adam["learning_rate"], adam["b1"], adam["b2"], epsilon=adam["eps"]),
             loss, steps_per_execution=self.steps_per_execution,
         )  # fmt: skip
-        self.train(1)
+
+    def told(self):
+        """How it worked, and what it learned."""
+        how = f"fit on float32 arrays, jit_compile at its default ({self.model.jit_compile} here), "
+        how += f"steps_per_execution {self.steps_per_execution}"
+        how += f", {self.policy}" if self.policy != "float32" else ""
         return {
             "versions": VERSIONS,
-            "how": f"fit on float32 arrays, jit_compile at its default ({self.model.jit_compile} here), "
-            f"steps_per_execution {self.steps_per_execution}" + (f", {policy}" if policy != "float32" else ""),
+            "how": how,
             "parameters": sum(int(np.prod(weight.shape)) for weight in self.model.trainable_weights),
             **memory(),
         }
@@ -110,6 +121,13 @@ class Training:
             seconds, total = seconds + self.clock.seconds, total + count * history.history["loss"][0]
             self.place, left = self.place + count, left - count
         return {"seconds": seconds, "loss": total / steps, **memory()}
+
+    def epochs(self, count):
+        """Train so many epochs, in one call of ``fit`` on whole batches: the mean loss of the last."""
+        rows = len(self.x[0]) // self.batch * self.batch
+        inputs, labels = [array[:rows] for array in self.x], None if self.labels is None else self.labels[:rows]
+        history = self.model.fit(inputs, labels, self.batch, epochs=count, verbose=0)
+        return history.history["loss"][-1]
 
 
 def prepared(raw, mean):
@@ -135,5 +153,6 @@ if __name__ == "__main__":
             "train": training.train,
             "operator": operators.operator,
             "repeat": operators.repeat,
+            **several.handlers(training),
         }
     )

@@ -12,6 +12,7 @@ import sys
 import protocol
 import pytorch_operators
 import pytorch_training
+import several
 
 if __name__ == "__main__":
     compiled = sys.argv[1] == "compile"
@@ -22,5 +23,6 @@ if __name__ == "__main__":
             "train": training.train,
             "operator": operators.operator,
             "repeat": operators.repeat,
+            **several.handlers(training),
         }
     )

@@ -15,6 +15,12 @@ class Training:
 
     def prepare(self, net, images, labels, mean, threads, device):
         """Build, compile, and take the first step."""
+        self.build(net, images, labels, mean, threads, device)
+        self.train(1)
+        return self.told()
+
+    def build(self, net, images, labels, mean, threads, device):
+        """The net, the data and the optimiser."""
         torch.set_num_threads(threads)
         torch.manual_seed(net["seed"])
         self.device = set_up(device)
@@ -26,6 +32,7 @@ class Training:
             columns.append(torch.from_numpy(np.load(labels)).long())
         elif hasattr(model.code, "noise_of"):
             columns.append(model.code.noise_of(len(raw))[alike(raw)])
+        self.how = self.worked(net, raw)
         self.columns = [column.to(self.device) for column in columns]
         self.batch, self.rows = net["batch"], []
         model = model.to(self.device)
@@ -34,15 +41,14 @@ class Training:
         parameters, self.decay = pytorch_models.groups(model, net)
         given = {"lr": adam["learning_rate"], "betas": (adam["b1"], adam["b2"]), "eps": adam["eps"]}
         self.adam = torch.optim.Adam(parameters, **given, fused=True)
-        self.train(1)
-        return {
-            "versions": {"torch": torch.__version__},
-            "how": self.how(net, raw),
-            "parameters": sum(p.numel() for p in model.parameters()),
-            **memory(self.device),
-        }
+        self.parameters = sum(p.numel() for p in model.parameters())
 
-    def how(self, net, raw):
+    def told(self):
+        """How it worked, and what it learned."""
+        versions = {"torch": torch.__version__}
+        return {"versions": versions, "how": self.how, "parameters": self.parameters, **memory(self.device)}
+
+    def worked(self, net, raw):
         """In a few words."""
         how = "torch.compile of preparation, forward pass and loss, " if self.compiled else ""
         how += f"{str(raw.dtype)[6:]} tensor, index batches, fused Adam"
@@ -73,6 +79,12 @@ class Training:
         mean = float(total) / steps  # waits for the device
         seconds = time.perf_counter() - began
         return {"seconds": seconds, "loss": mean + self.decay(), **memory(self.device)}
+
+    def epochs(self, count):
+        """Train so many epochs: the mean loss of the last."""
+        for _ in range(count):
+            last = self.train(len(self.columns[0]) // self.batch)
+        return last["loss"]
 
 
 def memory(device):
