@@ -1,4 +1,4 @@
-"""Training speed beside what people use: ``python -m aejax.bench [NAME[:PRESET][@BATCH] … operators sweeps] [--peers]``.
+"""Training speed beside what people use: ``python -m aejax.bench [NAME[:PRESET][@BATCH] … operators sweeps] …``.
 
 Every framework trains the same net from the same description, in a process of its own, all in one
 sitting: one after another in short stretches, round by round, so that whatever else the machine does
