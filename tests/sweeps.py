@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import json
 from collections.abc import Iterator
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -27,16 +27,20 @@ SMALL = {"train.batch_size": BATCH, "train.epochs": 2, "checkpoint.seconds": 1e6
 _load = data.load
 
 
-@cache
 def digits() -> data.Dataset:
     """So few digits that an epoch has three steps."""
-    d = _load(configurations.load("shallow").data)
-    parts = {"train": d.train.rows(slice(TRAIN)), "valid": d.valid.rows(slice(REST)), "test": d.test.rows(slice(REST))}
-    return dataclasses.replace(d, **parts)
+    return few(FrozenConfigDict(configurations.load("shallow").data))
 
 
-def _few(section: Any) -> data.Dataset:
-    return digits() if section.name == "digits" else _load(section)
+@lru_cache(maxsize=4)
+def few(section: FrozenConfigDict) -> data.Dataset:
+    """Few of the digits that the section makes."""
+    found, rows = _load(section), {"train": TRAIN, "valid": REST, "test": REST}
+    return dataclasses.replace(found, **{name: getattr(found, name).rows(slice(n)) for name, n in rows.items()})
+
+
+def _loaded(section: Any) -> data.Dataset:
+    return few(FrozenConfigDict(section)) if section.name == "digits" else _load(section)
 
 
 def _hurried() -> dict[str, Any]:
@@ -54,7 +58,7 @@ def small() -> Iterator[None]:
     """Within it, digits are few and programs are compiled in a hurry."""
     jit, options = jax.jit, _hurried()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(data, "load", _few)
+        patch.setattr(data, "load", _loaded)
         patch.setattr(jax, "jit", lambda *a, **given: jit(*a, **{**given, "compiler_options": options}))
         forget()
         yield

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aejax import devices, files
+from aejax import devices, files, train
 from aejax.checkpoint import LANE
 from aejax.errors import UserError
 from aejax.sweep import memory, run
@@ -184,10 +184,15 @@ def test_members_train_in_as_many_stacks_as_memory_has_room_for(
         assert sweeps.merged(tmp_path, here) == sweeps.lines(here.workdir)
 
 
-def test_members_of_other_programs_or_data_have_stacks_of_their_own(tmp_path):
-    config = sweeps.config("shallow", {**STACKED, "train.epochs": 1, "sweep.code.size": "4,8", "sweep.seed": "0,1"})
-    assert run.run(config, tmp_path) == 0
-    assert stacks_of(config, tmp_path) == ([2, 2], [0, 1, 0, 1])
+def test_members_of_other_data_or_programs_have_stacks_of_their_own(tmp_path):
+    """Here the second has other data, and the third another net besides."""
+    changes = {"sweep.combine": "zipped", "sweep.data.split_seed": "0,1,1", "sweep.code.size": "16,16,8"}
+    config = sweeps.config("shallow", {**STACKED, **changes})
+    assert run.run(config, tmp_path / "sweep") == 0
+    assert stacks_of(config, tmp_path / "sweep") == ([1, 1, 1], [0, 0, 0])
+    second = sweeps.every(config, tmp_path / "sweep")[1]
+    train.run(second.config, tmp_path / "alone")
+    sweeps.assert_same(second.workdir, tmp_path / "alone", rtol=2e-4, atol=2e-5)
 
 
 def test_data_that_do_not_fit_the_device_are_not_trained_on_in_a_stack(tmp_path):
