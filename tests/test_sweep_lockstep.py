@@ -91,7 +91,6 @@ def test_stopped_by_a_signal_it_ends_the_same_bit_for_bit(uninterrupted, tmp_pat
         (Stack, "save", 4),  # after the lines of the second epoch, before its checkpoint
         (metrics.Merged, "write", 7),  # between a member's own line and the sweep's
         (lockstep._Loop, "end", 4),  # after the last epoch, before anybody has ended
-        (Stack, "save", 7),  # when all have ended, before that is saved
     ],
 )
 def test_killed_at_any_place_it_ends_the_same(uninterrupted, tmp_path, monkeypatch, owner, name, number):

@@ -19,7 +19,7 @@ def config(name, changes=None):
 
 
 def texts(config, evaluation=True):
-    """The jaxprs of a training step and of an evaluation of two batches, as text."""
+    """The jaxprs of a training step and of an evaluation, as text."""
     net = model.build(config, SHAPE, 10)
     numbers = jax.eval_shape(lambda: model.arguments(config))
     state = jax.eval_shape(lambda a: step.init_state(net, a), numbers)
@@ -36,7 +36,7 @@ def texts(config, evaluation=True):
     found = [str(jax.make_jaxpr(one)(state, *examples(4), weight, numbers, scale))]
     if evaluation:
         evaluate = step.evaluation(net, lambda n: n, lambda rows: rows)
-        found.append(str(jax.make_jaxpr(evaluate)(state.variables, examples(6), scale, numbers)))
+        found.append(str(jax.make_jaxpr(evaluate)(state.variables, examples(4), scale, numbers)))
     return found
 
 
