@@ -3,8 +3,8 @@
 import contextlib
 import dataclasses
 import json
-from collections.abc import Iterator
-from functools import cache, lru_cache
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -27,16 +27,20 @@ SMALL = {"train.batch_size": BATCH, "train.epochs": 2, "checkpoint.seconds": 1e6
 _load = data.load
 
 
-@cache
 def digits() -> data.Dataset:
     """So few digits that an epoch has three steps."""
-    d = _load(configurations.load("shallow").data)
-    parts = {"train": d.train.rows(slice(TRAIN)), "valid": d.valid.rows(slice(REST)), "test": d.test.rows(slice(REST))}
-    return dataclasses.replace(d, **parts)
+    return few(FrozenConfigDict(configurations.load("shallow").data))
 
 
-def _few(section: Any) -> data.Dataset:
-    return digits() if section.name == "digits" else _load(section)
+@lru_cache(maxsize=4)
+def few(section: FrozenConfigDict) -> data.Dataset:
+    """Few of the digits that the section makes."""
+    found, rows = _load(section), {"train": TRAIN, "valid": REST, "test": REST}
+    return dataclasses.replace(found, **{name: getattr(found, name).rows(slice(n)) for name, n in rows.items()})
+
+
+def _loaded(section: Any) -> data.Dataset:
+    return few(FrozenConfigDict(section)) if section.name == "digits" else _load(section)
 
 
 def _hurried() -> dict[str, Any]:
@@ -54,7 +58,7 @@ def small() -> Iterator[None]:
     """Within it, digits are few and programs are compiled in a hurry."""
     jit, options = jax.jit, _hurried()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(data, "load", _few)
+        patch.setattr(data, "load", _loaded)
         patch.setattr(jax, "jit", lambda *a, **given: jit(*a, **{**given, "compiler_options": options}))
         forget()
         yield
@@ -111,7 +115,34 @@ def merged(workdir: Path, member: members.Member) -> list[dict[str, Any]]:
     return [{key: value for key, value in line.items() if key not in ("member", "settings")} for line in own]
 
 
-def assert_same(a: Path, b: Path, **tolerance: float) -> None:
+Left = Callable[[Path], tuple[dict[str, Any], dict[str, Any]]]
+
+
+@contextlib.contextmanager
+def unsaved() -> Iterator[Left]:
+    """Within it nothing is saved, for it takes a while; gives what ``left`` would have found."""
+    found: dict[Path, tuple] = {}
+
+    def save(self, step, items, meta):
+        found[self.folder.parent.resolve()] = (step, jax.device_get(items), json.loads(json.dumps(meta)))
+
+    def unsaved_left(workdir: Path):
+        lane = workdir / checkpoint.LANE
+        if not lane.exists():
+            step, items, meta = found[workdir.resolve()]
+            return {**items, "step": step}, meta
+        where = files.read_json(lane)
+        _, items, meta = found[(workdir / where["stack"]).resolve()]
+        own = {name: tree for name, tree in items.items() if name not in ("steps", "preprocessing")}
+        own = jax.tree.map(lambda a: a[where["lane"]], own) | {"preprocessing": items["preprocessing"]}
+        return {**own, "step": meta["steps"][where["lane"]]}, meta["lanes"][where["lane"]]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoint.Checkpoints, "save", save)
+        yield unsaved_left
+
+
+def assert_same(a: Path, b: Path, left: Left = left, **tolerance: float) -> None:
     """Two runs or members left the same: bit for bit, or to a tolerance."""
     (items_a, meta_a), (items_b, meta_b) = left(a), left(b)
     assert items_a.keys() == items_b.keys()

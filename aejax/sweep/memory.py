@@ -15,6 +15,7 @@ from aejax.data import Dataset, transforms
 from aejax.trainer import Trainer
 
 SHARE = 0.8  # of what is free, that members may take together: the estimate knows nothing of how a compiler lays out
+LOOPS = ("scan", "while")  # as JAX names them
 CGROUP = Path("/sys/fs/cgroup")  # what a container may use
 
 
@@ -60,8 +61,9 @@ def peak(jaxpr: core.Jaxpr) -> int:
     for i, equation in enumerate(jaxpr.eqns):
         made = {v: _bytes(v.aval) for v in equation.outvars}
         below = max((peak(inner) for inner in _inner(equation.params)), default=0)
-        total = sum(live.values())
-        most = max(most, total + sum(made.values()), total + below)
+        total, results = sum(live.values()), sum(made.values())
+        beside = results if equation.primitive.name in LOOPS else 0  # what a loop gives is there from its first turn
+        most = max(most, total + results, total + beside + below)
         live |= {v: n for v, n in made.items() if last.get(v, -1) > i}
         live = {v: n for v, n in live.items() if last[v] > i}
     return most
