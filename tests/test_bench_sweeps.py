@@ -381,5 +381,5 @@ def test_mistakes_are_told_in_one_line(arguments, told, capsys, tmp_path, faked)
 
 def test_examples_of_a_sweep_are_not_repeated():
     config = nets.load("shallow:tiny")
-    once, often = examples.load(config, 0).images, examples.load(config).images
+    once, often = examples.load(config, repeated=False).images, examples.load(config).images
     assert len(often) > 20 * len(once) and np.array_equal(once, often[: len(once)])

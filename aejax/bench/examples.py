@@ -47,8 +47,12 @@ class Saved:
         return {name: str(path) if path else None for name, path in found.items()}
 
 
-def load(config: ConfigDict, fewest: int = EXAMPLES) -> Examples:
-    """The train split, shuffled, and repeated where there are fewer than that.
+def load(config: ConfigDict, repeated: bool = True) -> Examples:
+    """The train split, shuffled, and repeated where there are few.
+
+    Args:
+      config: whose data.
+      repeated: whether few are repeated, for an epoch as long as MNIST's; else each comes once.
 
     Raises:
       UserError: the data cannot be found or read, or are fewer than a batch.
@@ -60,7 +64,7 @@ def load(config: ConfigDict, fewest: int = EXAMPLES) -> Examples:
         dataset = data.load(config.data)
         images, labels, classes = dataset.train.images, dataset.train.labels, dataset.classes
     order = np.random.default_rng(0).permutation(len(images))
-    repeats = max(1, min(fewest, BYTES // (4 * images[0].size)) // len(images))
+    repeats = max(1, min(EXAMPLES, BYTES // (4 * images[0].size)) // len(images)) if repeated else 1
     batch, most = config.train.batch_size, repeats * len(images)
     if batch > most:
         raise UserError(f"a batch of {batch} and data {config.data.name}; accepted: batches to {most}")
@@ -68,14 +72,18 @@ def load(config: ConfigDict, fewest: int = EXAMPLES) -> Examples:
     return Examples(np.tile(images[order], (repeats, 1, 1, 1)), labels, classes)
 
 
-def save(config: ConfigDict, folder: Path, fewest: int = EXAMPLES) -> Saved:
-    """The config's examples, of which few are repeated, as files in the folder; labels where its model reads them, the
-    mean where it is taken off.
+def save(config: ConfigDict, folder: Path, repeated: bool = True) -> Saved:
+    """The config's examples as files in the folder; labels where its model reads them, the mean where it is taken off.
+
+    Args:
+      config: whose data.
+      folder: where to.
+      repeated: as ``load`` has it.
 
     Raises:
       UserError: the data cannot be found or read.
     """
-    found = load(config, fewest)
+    found = load(config, repeated)
     statistics = {}
     if config.data.whiten == "centred":
         statistics = transforms.fit(Split(found.images), config.data)

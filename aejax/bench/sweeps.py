@@ -142,7 +142,7 @@ def measure(experiment: Experiment, name: str, workers: Workers, repeats: int, s
     config = experiments.load(experiment.config, name, experiment.sweep)
     every = members.members(config, Path())
     with tempfile.TemporaryDirectory(prefix="aejax-bench-") as folder:
-        saved = examples.save(config, Path(folder), fewest=0)
+        saved = examples.save(config, Path(folder), repeated=False)
         found = Sweep(
             experiment.title, experiment.config, config.data.name, saved.count, config.train.epochs,
             [members.shown(member.settings) for member in every],
