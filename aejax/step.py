@@ -102,12 +102,6 @@ def added(sums: Sums, step: jax.Array, terms: Mapping[str, jax.Array]) -> Sums:
     return {**{k: sums[k] + value for k, value in {**terms, "steps": 1.0}.items()}, "first_non_finite": found}
 
 
-@jax.jit
-def finite(tree: Any) -> jax.Array:
-    """Whether all numbers of a tree of arrays are."""
-    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))
-
-
 def make_stretch(model: nn.Module, total: int, mesh: Mesh) -> Callable:
     """The compiled ``stretch(state, sums, examples, order, first, count, preprocessing, arguments)``.
 
@@ -160,7 +154,7 @@ def programs(config: FrozenConfigDict, shape: tuple[int, int, int], classes: int
 
 
 def make_evaluate(model: nn.Module, mesh: Mesh) -> Callable:
-    """The compiled ``evaluate(variables, examples, preprocessing, arguments) -> sums over the examples``.
+    """The compiled ``evaluate(variables, examples, preprocessing, arguments, n) -> sums over the first n examples``.
 
     Of the loss, each term and figure, and where the model has a code, of the number of
     ``active_units`` of the code an example, and ``alive`` [size]: whether any image activates
@@ -176,9 +170,10 @@ def evaluation(model: nn.Module, padded: Callable[[int], int], spread: Callable[
     """``make_evaluate``'s function, not compiled: ``padded`` says how many rows to take for so many, and ``spread``
     where they lie."""
 
-    def evaluate(variables, examples, preprocessing, arguments):
-        n = examples[0].shape[0]
-        room = padded(min(model.config.eval.batch_size, n))
+    def evaluate(variables, examples, preprocessing, arguments, n=None):
+        there = examples[0].shape[0]
+        n = there if n is None else n
+        room = padded(min(model.config.eval.batch_size, there))
 
         def batch(i):
             rows = spread(i * room + jnp.arange(room))
@@ -200,6 +195,6 @@ def evaluation(model: nn.Module, padded: Callable[[int], int], spread: Callable[
             return {k: sums[k] | new[k] if k == "alive" else sums[k] + new[k] for k in sums}
 
         sums = batch(0)
-        return jax.lax.fori_loop(1, -(-n // room), add, sums) if n > room else sums  # a loop is compiled, if never run
+        return jax.lax.fori_loop(1, -(-n // room), add, sums) if there > room else sums  # an idle loop is compiled too
 
     return evaluate

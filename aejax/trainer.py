@@ -148,20 +148,26 @@ class Trainer:
     def split_figures(self, split: Split) -> dict[str, float]:
         """The means over a split, each example once, without noise or masks; active and dead units of the code."""
 
-        def evaluate(examples):
-            return self.programs.evaluate(self.state.variables, examples, self.preprocessing, self.arguments)
+        def evaluate(examples, n):
+            return self.programs.evaluate(self.state.variables, examples, self.preprocessing, self.arguments, n)
 
         return self.means(self.summed(split, evaluate), len(split))
 
-    def summed(self, split: Split, evaluate: Callable[[Any], Mapping[str, jax.Array]]) -> dict[str, np.ndarray]:
-        """What ``evaluate`` sums over a split's examples, (images, labels or None), which are put on the devices."""
-        rows = max(1, self.config.data.device_bytes // split.images[0].nbytes)
-        labels = split.labels if self.labelled else None
+    def summed(self, split: Split, evaluate: Callable[[Any, np.int32], Mapping]) -> dict[str, np.ndarray]:
+        """What ``evaluate((images, labels or None), n)`` sums over a split, of which the first n count each time.
+
+        The examples are put on the devices in parts, filled up to one length for valid and test: so one program serves
+        both.
+        """
+        most = max(1, self.config.data.device_bytes // split.images[0].nbytes)
+        length = min(most, max(len(s) for s in (split, self.dataset.valid, self.dataset.test)))
         total: dict[str, Any] = {}
-        for first in range(0, len(split), rows):
-            part = slice(first, first + rows)
-            examples = (split.images[part], None if labels is None else labels[part])
-            sums = jax.device_get(evaluate(jax.device_put(examples, self.everywhere)))
+        for first in range(0, len(split), length):
+            rows = slice(first, first + length)
+            n = len(split.images[rows])
+            examples = [split.images[rows], split.labels[rows] if self.labelled else None]
+            filled = jax.tree.map(lambda a: _filled_up(a, length), tuple(examples))
+            sums = jax.device_get(evaluate(jax.device_put(filled, self.everywhere), np.int32(n)))
             total = {k: total[k] | v if k == "alive" else total[k] + v for k, v in sums.items()} if total else sums
         return total
 
@@ -200,12 +206,18 @@ class Trainer:
         return None if step < 0 else step + 1
 
     def weights_are_finite(self) -> bool:
-        return bool(programs.finite(self.state.variables))
+        return all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(jax.device_get(self.state.variables)))
 
     def _reconstruct(self, variables, images, preprocessing):
         x = inputs.model_input(self.config.data, preprocessing, images, None)
         y = self.model.apply(variables, x, method="reconstruct_as_trained")
         return tuple(transforms.restore(preprocessing, a, like=images) for a in (x, y))
+
+
+def _filled_up(rows: np.ndarray, length: int) -> np.ndarray:
+    """The rows, and zeros up to so many."""
+    missing = length - len(rows)
+    return np.concatenate([rows, np.zeros((missing, *rows.shape[1:]), rows.dtype)]) if missing else rows
 
 
 def _filled(collections: Mapping) -> dict[str, Any]:

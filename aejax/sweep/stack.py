@@ -183,14 +183,16 @@ class Stack:
 
     def finite(self) -> np.ndarray:
         """[m]: whether all weights are."""
-        return np.asarray(self.programs.finite(self.state.variables))[: len(self.lanes)]
+        leaves = jax.tree.leaves(jax.device_get(self.state.variables))
+        every = np.stack([np.isfinite(leaf).reshape(len(leaf), -1).all(axis=1) for leaf in leaves])
+        return every.all(axis=0)[: len(self.lanes)]
 
     def split_figures(self, split: Split) -> list[dict[str, float]]:
         """Each member's means over a split."""
         sums = self.first.summed(
             split,
-            lambda examples: self.programs.evaluate(
-                self.state.variables, jax.device_put(examples, self.everywhere), self.preprocessing, self.arguments
+            lambda examples, n: self.programs.evaluate(
+                self.state.variables, jax.device_put(examples, self.everywhere), self.preprocessing, self.arguments, n
             ),
         )
         if "alive" in sums:

@@ -42,7 +42,6 @@ class Stacked(NamedTuple):
         after ``count`` steps of each member that has not taken ``until`` steps yet.
       evaluate: (variables, examples, preprocessing, arguments) -> sums [m, ...] over the examples.
       choose: (which [m], a, b) -> of each array the members of ``a`` where ``which``, else those of ``b``.
-      finite: variables -> [m], whether all of a member's are.
     """
 
     init: Callable
@@ -50,7 +49,6 @@ class Stacked(NamedTuple):
     stretch: Callable
     evaluate: Callable
     choose: Callable
-    finite: Callable
 
 
 @functools.lru_cache(maxsize=8)
@@ -82,9 +80,8 @@ def stacked(config: FrozenConfigDict, shape: tuple[int, int, int], classes: int,
         init=over(jax.vmap(lambda arguments: programs.init_state(model, arguments)), "m"),
         orders=_orders(mesh),
         stretch=over(stretch, "mm.m.m..m", donate=(0, 1)),
-        evaluate=over(jax.vmap(evaluate, in_axes=(0, None, None, 0)), "m..m"),
+        evaluate=over(jax.vmap(evaluate, in_axes=(0, None, None, 0, None)), "m..m."),
         choose=over(jax.vmap(_where), "mmm"),
-        finite=over(jax.vmap(programs.finite), "m"),
     )
 
 
