@@ -15,8 +15,8 @@ from tests import sweeps
 
 CLOSE = {"rtol": 2e-4, "atol": 2e-5}
 STACKED = {"sweep.placement": "stacked", "sweep.at_once": 8}
-OFTEN = {**STACKED, "sweep.seed": "0,1", "train.epochs": 3, "eval.test": True}
-OFTEN |= {"train.steps_per_call": 2, "checkpoint.seconds": 0.0}  # calls end at steps 2, 3, 5, 6, 8 and 9
+OFTEN = {**STACKED, "sweep.seed": "0,1", "eval.test": True}
+OFTEN |= {"train.steps_per_call": 2, "checkpoint.seconds": 0.0}  # calls end at steps 2, 3, 5 and 6
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -31,7 +31,7 @@ def often(count=1, **changes):
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
-    """The workdir of a sweep of two members, nine steps each."""
+    """The workdir of a sweep of two members, six steps each."""
     workdir = tmp_path_factory.mktemp("uninterrupted")
     assert run.run(often(**{"train.steps_per_call": 0, "checkpoint.seconds": 1e6}), workdir) == 0
     return workdir
@@ -69,7 +69,7 @@ def kill():
     raise Killed
 
 
-@pytest.mark.parametrize(("call", "step"), [(3, 5), (4, 6)])
+@pytest.mark.parametrize(("call", "step"), [(2, 3), (3, 5)])
 def test_stopped_by_a_signal_it_ends_the_same_bit_for_bit(uninterrupted, tmp_path, monkeypatch, capsys, call, step):
     with monkeypatch.context() as patch:
         on_call(patch, Stack, "advance", call, stop)
@@ -88,9 +88,9 @@ def test_stopped_by_a_signal_it_ends_the_same_bit_for_bit(uninterrupted, tmp_pat
     ("owner", "name", "number"),
     [
         (files, "write_json", 2),  # when some members have been told where it lies, and others not
-        (Stack, "save", 4),  # after the lines of the second epoch, before its checkpoint
-        (metrics.Merged, "write", 7),  # between a member's own line and the sweep's
-        (lockstep._Loop, "end", 4),  # after the last epoch, before anybody has ended
+        (Stack, "save", 2),  # after the lines of the first epoch, before its checkpoint
+        (metrics.Merged, "write", 4),  # between a member's own line and the sweep's
+        (lockstep._Loop, "end", 3),  # after the last epoch, before anybody has ended
     ],
 )
 def test_killed_at_any_place_it_ends_the_same(uninterrupted, tmp_path, monkeypatch, owner, name, number):
@@ -114,12 +114,12 @@ def test_a_newest_checkpoint_that_cannot_be_read_falls_back_to_the_one_before(
     uninterrupted, tmp_path, monkeypatch, capsys
 ):
     with monkeypatch.context() as patch:
-        on_call(patch, Stack, "advance", 4, stop)
+        on_call(patch, Stack, "advance", 3, stop)
         run.run(often(), tmp_path)
-    shutil.rmtree(tmp_path / "stacks" / "0" / "checkpoints" / "6" / "params")
-    assert aejax.load(tmp_path / "members" / "1").step == 5
+    shutil.rmtree(tmp_path / "stacks" / "0" / "checkpoints" / "5" / "params")
+    assert aejax.load(tmp_path / "members" / "1").step == 3
     assert run.run(often(), tmp_path) == 0
-    assert "checkpoint 6 cannot be read" in capsys.readouterr().err
+    assert "checkpoint 5 cannot be read" in capsys.readouterr().err
     assert_same_members(often(), uninterrupted, tmp_path)
 
 

@@ -205,13 +205,18 @@ def test_numbers_that_count_as_there_or_not_may_change_while_there():
         ("vqvae", {"code.entries": 8}),
         ("topk", {"loss.aux_units": 3}),
         ("classifier", {"classifier.on": "hidden"}),
-        ("classifier", {"code.k": 3}),  # a classifier's code reads the config
-        ("classifier", {"code.rate": 0.3}),
     ],
 )
 def test_what_makes_another_program(name, changes):
     before = config(name)
     assert model.program(before) != model.program(with_(before, changes))
+
+
+def test_a_classifiers_code_reads_the_config():
+    before = config("classifier", {"code.name": "top_k", "code.k": 5})
+    after = with_(before, {"code.k": 3})
+    assert model.program(before) != model.program(after)
+    assert texts(before) != texts(after)
 
 
 @pytest.mark.parametrize(("code", "key"), [("jump_relu", "code.threshold"), ("learned_noise", "code.std")])
