@@ -10,6 +10,7 @@ from ml_collections import FrozenConfigDict
 
 from aejax import checkpoint, data, devices, inputs, keys, log_likelihood, workdirs
 from aejax import model as models
+from aejax.checkpoint import Checkpoints
 from aejax.data import Dataset, transforms
 from aejax.data.identity import identity
 from aejax.errors import UserError
@@ -214,7 +215,8 @@ def load(workdir: Path | str, best: bool = False, member: int | None = None) -> 
     """
     workdir = members.folder(Path(workdir), member, best)
     diverged = workdir / members.DIVERGED
-    if diverged.exists() and not best and (workdir / checkpoint.LANE).exists():
+    kept = not (workdir / checkpoint.LANE).exists() and Checkpoints(workdir).steps()  # from before, with finite weights
+    if diverged.exists() and not best and not kept:
         raise UserError(f"{workdir}: {diverged.read_text(encoding='utf-8').strip()}; accepted: another member, or best")
     config = FrozenConfigDict(workdirs.tuples(workdirs.read_config(workdir)))
     checkpoints = checkpoint.of(workdir)

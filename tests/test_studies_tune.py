@@ -79,7 +79,7 @@ def test_a_number_of_values_makes_a_range_into_choices(text, values, log):
         ("corruption.std=0.1:0.5:1", "how many values"),
         ("encoder.norm=a:b", "is a range, but config.encoder.norm is text"),
         ("log.tensorboard=0:1", "is a range, but config.log.tensorboard is true or false"),
-        ("encoder.widths={a}", "'a' for encoder.widths is not a tuple"),
+        ("encoder.widths={32}", "'32' for encoder.widths is not a tuple"),
     ],
 )
 def test_what_is_not_understood_is_named(text, told):
@@ -219,8 +219,8 @@ def test_the_command_line_trains_the_best(tuned):
     config, keys, _ = main.parse(arguments[2:])
     best = found["trials"][found["best"]]["setting"]
     assert {key: keys[key] for key in best} == best and config.encoder.widths == (7,)
-    same = {**trained[-1].to_dict(), "name": "denoising_tiny", "log": None, "checkpoint": None}
-    assert {**config.to_dict(), "log": None, "checkpoint": None} == same
+    same = {**trained[-1].to_dict(), "name": "denoising_tiny", "log": None, "checkpoint": None, "sweep": None}
+    assert {**config.to_dict(), "log": None, "checkpoint": None, "sweep": None} == same
 
 
 def test_a_trial_that_diverges_comes_last(tuned, tmp_path):

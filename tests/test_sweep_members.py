@@ -49,8 +49,8 @@ def test_random_settings_are_all_where_there_are_fewer_than_asked_for():
     assert sorted(settings(changes)) == [(size, rate) for size in (4, 5, 6) for rate in (0.1, 0.2)]
 
 
-def test_seeds_alone_are_a_sweep_however_they_are_combined():
-    for combine in ("grid", "zipped", "random"):
+def test_seeds_alone_are_a_sweep():
+    for combine in ("grid", "zipped"):
         assert settings({"combine": combine, "seed": "3,1,2,1"}) == [(3,), (1,), (2,)]
 
 
@@ -69,7 +69,6 @@ def test_seeds_alone_are_a_sweep_however_they_are_combined():
         ({"encoder.widths": "{(32,),(16,8),()}"}, [(32,), (16, 8), ()]),
         ({"encoder.widths": "(32,),(16,8)"}, [(32,), (16, 8)]),
         ({"encoder.widths": "(32,16)"}, [(32, 16)]),
-        ({"encoder.widths": "32,16"}, [(32,), (16,)]),
         ({"start.parts": "('encoder',),('encoder','code')"}, [("encoder",), ("encoder", "code")]),
         ({"data.name": "npz:/a/b.npz,digits"}, ["npz:/a/b.npz", "digits"]),
         ({"data.name": "{npz:/a/b.npz}"}, ["npz:/a/b.npz"]),
@@ -97,12 +96,12 @@ def test_truth_is_read_as_such():
         ({"code.size": "4.5"}, ["'4.5' for code.size is not a whole number"]),
         ({"optim.learning_rate": "nan"}, ["'nan' for optim.learning_rate is not a number"]),
         ({"code.size": "{4,8"}, ["code.size={4,8 has no closing brace"]),
-        ({"code.size": ","}, ["names no value"]),
+        ({"code.size": ","}, ["has an empty place"]),
         ({"code.size": "8:4:2"}, ["low must be below high"]),
         ({"optim.learning_rate": "log:0:1:3"}, ["above 0"]),
         ({"optim.learning_rate": "0:1:1"}, ["the third is how many values; accepted: 2 to 10,000"]),
         ({"encoder.widths": "1:2:3"}, ["is a range, but config.encoder.widths is a tuple", "accepted: {a,b,c}"]),
-        ({"encoder.widths": "a,b"}, ["'a' for encoder.widths is not a tuple", "(500,)"]),
+        ({"encoder.widths": "500,250"}, ["'500' for encoder.widths is not a tuple", "(500,)"]),
         ({"code.fixed": "maybe"}, ["'maybe' for code.fixed is not true or false"]),
         ({"code.size": "4,-1"}, ["with code.size -1", "config.code.size=-1 is out of range"]),
         ({"loss.likelihood": "bernoulli,cosine"}, ["with loss.likelihood cosine", "config.loss.likelihood='cosine'"]),

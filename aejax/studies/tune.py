@@ -133,7 +133,8 @@ def best_of(found: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
 def command_line(study: Study, setting: Mapping[str, Any]) -> str:
     """What trains a setting: the command line of the study with the keys in place of the search."""
     given = study.flags["config"]
-    keys = {**config_flags.get_override_values(given), **setting}
+    own = {key: value for key, value in config_flags.get_override_values(given).items() if not key.startswith("sweep.")}
+    keys = {**own, **setting}
     flags = [f"--config={given.config_filename}", *(f"--config.{key}={value}" for key, value in keys.items())]
     return shlex.join(["python", "-m", "aejax.main", *flags])
 

@@ -126,7 +126,7 @@ class _Loop:
         self.stack.ended[i] = True
         files.write_text(member.workdir / DIVERGED, f"{error}\n")
         self.room.progress.say(f"{member}: {error}")
-        self.room.progress.end(member.number)
+        self.room.progress.drop(member.number)
 
     def write(self, split: str, figures: list[dict[str, float]], which: np.ndarray) -> None:
         stack = self.stack

@@ -1,7 +1,7 @@
 """The members of a sweep: what ``config.sweep`` says, as one config each."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,8 @@ def folder(workdir: Path, member: int | None = None, best: bool = False) -> Path
       UserError: a sweep, and neither is given; a member of what is no sweep, or of a number that it has none of.
     """
     workdir = Path(workdir)
+    if member is not None and type(member) is not int:
+        raise UserError(f"member={member!r}; accepted: a whole number")
     there = sorted(int(path.name) for path in (workdir / FOLDER).glob("[0-9]*")) if is_sweep(workdir) else []
     if not there:
         if member is not None:
@@ -81,7 +83,8 @@ def folder(workdir: Path, member: int | None = None, best: bool = False) -> Path
         member = best_member(workdir)
     if member not in there:
         told = f"{workdir} is a sweep" if member is None else f"--member={member}: {workdir} has no such member"
-        raise UserError(f"{told}; accepted: --member={there[0]} to {there[-1]}, or --best")
+        accepted = f"--member={there[0]} to {there[-1]}, --best, or a path such as {workdir / FOLDER / str(there[0])}"
+        raise UserError(f"{told}; accepted: {accepted}")
     return workdir / FOLDER / str(member)
 
 
@@ -102,6 +105,8 @@ def settings(config: Mapping) -> list[dict[str, Any]]:
     combine = parts.find(COMBINE, "sweep.combine", section["combine"])
     seeds = specs.pop("seed", None)
     spaces = [values.space(key, spec, config, SECTION, distinct=combine is not _zipped) for key, spec in specs.items()]
+    if combine is _random and not spaces:
+        raise UserError(f"{SECTION}.combine='random' draws nothing; accepted with it: values of a key beside seed")
     found = combine(spaces, section) if spaces else [{}]
     if seeds is not None:
         every = values.grid([values.space("seed", seeds, config, SECTION)], SECTION)
@@ -155,8 +160,8 @@ def members(config: Mapping, workdir: Path) -> list[Member]:
     return found
 
 
-def check_overrides(config: Mapping, keys: Iterable[str]) -> None:
-    """Refuse keys of the section set by hand that say how to sweep where nothing is swept, or not in that way.
+def check_overrides(config: Mapping, keys: Mapping[str, Any]) -> None:
+    """Refuse what is set by hand and has no use: no value, or how to sweep where nothing is swept, or not in that way.
 
     Raises:
       UserError: naming the key.
@@ -164,6 +169,8 @@ def check_overrides(config: Mapping, keys: Iterable[str]) -> None:
     own = [key.removeprefix("sweep.") for key in keys if key.removeprefix("sweep.") in OWN]
     if own and not specified(config):
         raise UserError(f"{SECTION}.{own[0]} says how, and nothing what; accepted with it: {SECTION}.seed=0,1,2")
+    if empty := [key for key in keys if key.startswith("sweep.") and keys[key] == ""]:
+        raise UserError(f"config.{empty[0]}= names no value; {values.ACCEPTED}")
     drawn = [name for name in own if name in ("draws", "draw")]
     if drawn and config["sweep"]["combine"] != "random":
         raise UserError(f"{SECTION}.{drawn[0]} is read with {SECTION}.combine=random alone; accepted: that, or neither")

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Mapping
 
-import numpy as np
 from tqdm import tqdm
 
 
@@ -59,6 +58,12 @@ class Together:
                 self._seen[member] = self._goal[member]
                 self._show(grown, always=len(self._ended) == self._members)
 
+    def drop(self, member: int) -> None:
+        """A member is at its end by a loss that is not finite: what it had before is no loss of its."""
+        with self._lock:
+            self._loss[member] = math.nan
+        self.end(member)
+
     def say(self, text: str) -> None:
         """A line of its own."""
         with self._lock:
@@ -79,7 +84,7 @@ class Together:
             self._bar.update(grown)
         elif always or time.monotonic() - self._printed >= self._seconds:
             self._printed = time.monotonic()
-            print(f"{self._ends()}, {self._figures()}, {self._left()} left", flush=True)
+            print(f"{self._ends()}, {self._figures()}{self._left()}", flush=True)
 
     def _ends(self) -> str:
         return f"{len(self._ended)} of {self._members} {self._noun} at their end"
@@ -88,10 +93,11 @@ class Together:
         return (sum(self._seen.values()) - self._first) / max(time.monotonic() - self._began, 1e-9)
 
     def _left(self) -> str:
-        rate = self._rate()
-        return tqdm.format_interval((self._total - sum(self._seen.values())) / rate) if rate > 0 else "?"
+        rate, left = self._rate(), max(0, self._total - sum(self._seen.values()))
+        return f", {tqdm.format_interval(left / rate)} left" if rate > 0 else ""
 
     def _figures(self) -> str:
         losses = [loss for loss in self._loss.values() if math.isfinite(loss)]
         spread = f"{min(losses):.5g} to {max(losses):.5g}" if len(losses) > 1 else "".join(f"{x:.5g}" for x in losses)
-        return f"loss {spread or np.nan}, {self._rate():,.0f} examples/s"
+        rate = f", {self._rate():,.0f} examples/s" if self._rate() > 0 else ""
+        return f"loss {spread or math.nan}{rate}"

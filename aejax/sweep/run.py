@@ -3,7 +3,7 @@
     runs/shallow_over_seed/
       config.json     with the section ``sweep``
       metrics.jsonl   the lines of all members, each with its number and settings
-      members/0/ …    a member each: the folder of a run, to be loaded, analysed and trained on like any other
+      members/0/ …    a member each: the folder of a run, to be loaded, analysed and started from like any other
       stacks/         checkpoints of members that train in one program
       sweep.csv  sweep.png  sweep.json   what came of it
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 from ml_collections import FrozenConfigDict
 
 from aejax import checks, workdirs
+from aejax.errors import Diverged
 from aejax.sweep import members, together
 from aejax.sweep.metrics import Merged
 
@@ -28,7 +29,7 @@ def run(config: FrozenConfigDict, workdir: Path | str) -> int:
     """Train the members that are not at their end: 0 when all are, 128 + n when stopped by signal n.
 
     Raises:
-      UserError: a mistake in the config, the data or the workdir.
+      UserError: a mistake in the config, the data or the workdir; every member's loss ceased to be finite.
     """
     config = FrozenConfigDict(config)
     checks.check(config)
@@ -42,6 +43,8 @@ def run(config: FrozenConfigDict, workdir: Path | str) -> int:
             print("stopped; the same command goes on from there")
             return status
     tell(Path(workdir))
+    if all(together.diverged(member.workdir) for member in every):
+        raise Diverged(f"the loss of every member of {workdir} ceased to be finite; tamer values, in another --workdir")
     return 0
 
 

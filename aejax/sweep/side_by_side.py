@@ -153,6 +153,7 @@ def train_all(members: Iterable[Member], room: Room) -> int:
             except Diverged as error:
                 files.write_text(member.workdir / DIVERGED, f"{error}\n")
                 room.progress.say(f"{member}: {error}")
+                room.progress.drop(member.number)
             except BaseException as error:
                 room.failed.append(error)
                 return

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from ml_collections import FrozenConfigDict
 
 from aejax import checkpoint, checks, devices, workdirs
 from aejax import model as models
@@ -26,6 +27,7 @@ from aejax.trainer import Trainer
 
 STACKS = "stacks"
 DATASETS = 4  # kept in memory
+ALIKE = {"resample": 0, "labels_seed": 0}  # keys of the data that change neither how many there are nor their kind
 PLACEMENTS = ("side_by_side", "stacked")
 
 
@@ -79,13 +81,15 @@ def train(
     if not waiting:
         return 0
     datasets = load or Datasets(DATASETS)
+    examples = _checked(waiting, datasets)
     dataset = datasets(waiting[0].config.data)
-    checks.check_data(waiting[0].config, dataset)
     mesh = devices.mesh(waiting[0].config.mesh.devices)
     if begin:
         begin()
     stacks, alone = _placed(waiting, members, placement or _fastest(dataset, waiting[0]), folder, at_once, datasets)
-    progress = Together(*_examples(waiting, len(dataset.train)), noun=noun)
+    progress = Together(*_examples(waiting, examples), noun=noun)
+    if merged is not None and any(checkpoint.of(m.workdir).steps() for m in members):
+        progress.say(f"{folder}: going on; {len(members) - len(waiting)} of {len(members)} {noun} are at their end")
     try:
         with Signals() as signals:
             room = Room(_threads(alone, at_once, dataset), progress, signals, datasets, merged)
@@ -93,7 +97,8 @@ def train(
                 where = folder / STACKS / lanes[0].workdir.name
                 stack = Stack(lanes, datasets(lanes[0].config.data), mesh, where)
                 if len(stacks) > 1:
-                    progress.say(f"program {number + 1} of {len(stacks)}: {len(lanes)} {noun}")
+                    told = noun if len(lanes) > 1 else noun.removesuffix("s")
+                    progress.say(f"program {number + 1} of {len(stacks)}: {len(lanes)} {told}")
                 if status := train_stack(stack, room):
                     return status
                 del stack
@@ -111,6 +116,29 @@ def check(placement: str, at_once: int) -> None:
         raise UserError(f"config.sweep.placement={placement!r}: accepted: {', '.join(PLACEMENTS)}, '' for the faster")
     if at_once < 0:
         raise UserError(f"config.sweep.at_once={at_once}: accepted: 0 or more")
+
+
+def _checked(members: Sequence[Member], datasets: Callable) -> list[int]:
+    """How many training examples each member has, all of whose configs go with their data.
+
+    Raises:
+      UserError: one does not; the message names the member. Nothing has been trained or written yet.
+    """
+    known: dict[Any, int] = {}
+    found = []
+    for member in members:
+        config = member.config
+        alike = FrozenConfigDict({**config.data.to_dict(), **ALIKE})
+        of = (alike, config.train, config.loss, config.corruption, config.model)
+        if of not in known:
+            try:
+                dataset = datasets(alike)
+                checks.check_data(config, dataset)
+            except UserError as error:
+                raise UserError(f"{member}: {error}" if len(members) > 1 else str(error)) from None
+            known[of] = len(dataset.train)
+        found.append(known[of])
+    return found
 
 
 def _fastest(dataset: Dataset, member: Member) -> str:
@@ -189,10 +217,13 @@ def _begun(folder: Path, members: Sequence[Member]) -> list[list[Member]]:
     return found
 
 
-def _examples(members: Sequence[Member], n: int) -> tuple[dict[int, int], dict[int, int]]:
-    """How many examples each member is to see in all, and has seen."""
+def _examples(members: Sequence[Member], examples: Sequence[int]) -> tuple[dict[int, int], dict[int, int]]:
+    """How many examples each member is to see in all, and has seen; of so many that train has."""
     batch = {m.number: m.config.train.batch_size for m in members}
-    goal = {m.number: n // batch[m.number] * batch[m.number] * m.config.train.epochs for m in members}
+    goal = {
+        m.number: n // batch[m.number] * batch[m.number] * m.config.train.epochs
+        for m, n in zip(members, examples, strict=True)
+    }
     seen = {m.number: (checkpoint.of(m.workdir).steps() or [0])[-1] * batch[m.number] for m in members}
     return goal, seen
 

@@ -140,6 +140,8 @@ def choices(key: str, spec: str, config: Mapping, where: str, distinct: bool = T
     spec, value, kind = spec.strip(), _held(key, config), main.kind(config, key)
     if not spec.endswith("}"):
         raise UserError(f"{where}: {key}={spec} has no closing brace; {ACCEPTED}")
+    if spec[1:-1].strip() and re.search(r"(^|,)\s*(,|$)", spec[1:-1]):
+        raise UserError(f"{where}: {key}={spec} has an empty place; {ACCEPTED}")
     values = tuple(_read(key, part, value, kind, where) for part in parts(spec[1:-1]))
     if not values:
         raise UserError(f"{where}: {key}={spec} names no value; {ACCEPTED}")
@@ -182,8 +184,7 @@ def _read(key: str, text: str, value: Any, kind: str, where: str) -> Any:
             if math.isfinite(number):
                 return number
         elif isinstance(value, tuple):
-            found = ast.literal_eval(text)
-            return tuple(found) if isinstance(found, tuple | list) else (found,)
+            return tuple(ast.literal_eval(text))
         else:
             return text
     except (ValueError, KeyError, SyntaxError, TypeError):
