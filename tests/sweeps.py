@@ -16,7 +16,7 @@ from ml_collections import FrozenConfigDict
 from aejax import checkpoint, data, devices, files, step, workdirs
 from aejax import model as models
 from aejax.data import transforms
-from aejax.sweep import members, stacked
+from aejax.sweep import members, run, stacked
 from aejax.trainer import Trainer
 from tests import configurations
 
@@ -55,10 +55,11 @@ def _hurried() -> dict[str, Any]:
 
 @contextlib.contextmanager
 def small() -> Iterator[None]:
-    """Within it, digits are few and programs are compiled in a hurry."""
+    """Within it, digits are few, programs are compiled in a hurry, and sweeps have no summary."""
     jit, options = jax.jit, _hurried()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(data, "load", _loaded)
+        patch.setattr(run, "tell", lambda workdir: None)  # what came of it is drawn, which takes a second
         patch.setattr(jax, "jit", lambda *a, **given: jit(*a, **{**given, "compiler_options": options}))
         forget()
         yield

@@ -185,8 +185,8 @@ def test_members_train_in_as_many_stacks_as_memory_has_room_for(
 
 
 def test_members_of_other_data_or_programs_have_stacks_of_their_own(tmp_path):
-    """Here the second has other data, and the third another net besides."""
-    changes = {"sweep.combine": "zipped", "sweep.data.split_seed": "0,1,1", "sweep.code.size": "16,16,8"}
+    """Here the second has other data, and the third another program besides."""
+    changes = {"sweep.combine": "zipped", "sweep.data.split_seed": "0,1,1", "sweep.encoder.bias_init": "0,0,0.1"}
     config = sweeps.config("shallow", {**STACKED, **changes})
     assert run.run(config, tmp_path / "sweep") == 0
     assert stacks_of(config, tmp_path / "sweep") == ([1, 1, 1], [0, 0, 0])
