@@ -114,6 +114,12 @@ def test_what_can_be_compared_is(tmp_path, key, values, changes):
     assert best(folder) == 1
 
 
+@pytest.mark.parametrize("key, values", [("code.free_bits", "0,1"), ("code.samples", "1,5"), ("loss.kl", "1,2")])
+def test_keys_that_change_what_the_loss_means_are_compared_by_the_reconstruction(tmp_path, key, values):
+    lines = lambda i, _: trained(4, 3, 1 + i, reconstruction=(9, 9, 8 - i))  # noqa: E731
+    assert best(made(tmp_path, {key: values}, lines, config="vae")) == 1  # of losses 1 and 2, reconstructions 8 and 7
+
+
 @pytest.mark.parametrize(
     "lines, diverged, reason",
     [
@@ -195,6 +201,14 @@ def test_the_best_setting_is_that_of_the_best_epochs_on_valid(tmp_path):
     folder = made(tmp_path, {"code.size": "4,8,16"}, lambda i, _: trained(*early[i], test=[9, 5, 0][i]))
     rows = sweep.write(folder)[0].splitlines()
     assert rows[2].split() == ["*", "4", "1", "6", "5", "9"] and [row[0] for row in rows[3:]] == [" ", " "]
+
+
+def test_the_best_step_is_that_of_the_lowest_valid_loss(tmp_path):
+    sweep.write(made(tmp_path, {"seed": "0,1"}, lambda i, _: trained(3, 1 + i, 2, test=2)))
+    rows = csv.DictReader((tmp_path / "sweep.csv").open())
+    assert [(r["steps"], r["best valid step"], r["best valid loss"]) for r in rows] == [
+        *(("30", "20", "1"), ("30", "20", "2")),
+    ]
 
 
 def test_six_digits_and_empty_cells(tmp_path):
@@ -386,6 +400,67 @@ def test_names_and_tuples_lie_side_by_side(tmp_path):
     assert [x.place(value) for value in ((8,), ())] == [0, 1] and not x.numeric
     _, (ax,) = panels(folder)
     assert [label.get_text() for label in ax.get_xticklabels()] == ["(8,)", "()"]
+
+
+def test_the_legend_has_the_marks_that_are_drawn(tmp_path):
+    f, (ax,) = panels(made(tmp_path / "a", {"encoder.widths": "{(8,),()}", "seed": "0,1"}, of(1, 2, 3, 4)))
+    drawn = {line.get_marker(): line.get_markerfacecolor() for line in ax.lines if line.get_markersize() == 5}
+    assert drawn == {line.get_marker(): line.get_markerfacecolor() for line in f.legends[0].get_lines()}
+    folder = made(tmp_path / "b", {"code.size": "1:30"}, of(*map(float, range(10))), **{"sweep.combine": "random"})
+    f, (ax,) = panels(folder)
+    hollow = {line.get_marker(): line.get_markerfacecolor() == "none" for line in f.legends[0].get_lines()}
+    assert hollow == {"s": False, "o": True} and ax.lines[1].get_markerfacecolor() == "none"
+
+
+def test_a_point_a_member_is_of_the_split_that_is_drawn(tmp_path):
+    _, (ax,) = panels(made(tmp_path, {"code.size": "4,8", "seed": "0,1"}, of(1, 2, 3, 4)))
+    dots = {line.get_color(): [] for line in ax.lines if line.get_marker() == "."}
+    for line in ax.lines:
+        if line.get_marker() == ".":
+            dots[line.get_color()] += points(line)
+    valid, test = (dots[keys_figure.LOOK[split][0]] for split in ("valid", "test"))
+    assert valid == [(4, 1), (4, 2), (8, 3), (8, 4)]
+    assert test == [(x, pytest.approx(y + 0.1)) for x, y in valid]
+
+
+def test_all_labels_come_last_and_seeds_have_no_order(tmp_path):
+    _, (ax,) = panels(made(tmp_path / "a", {"data.labels": "600,0,60"}, of(1, 2, 3)))
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["60", "600", "all"]
+    assert sorted(points(ax.lines[0])) == [(-0.125, 3), (0.875, 1), (1.875, 2)]
+    assert all(line.get_linestyle() == "None" for line in ax.lines)
+    x = scales.scale(outcomes.read(made(tmp_path / "b", {"data.labels": "600,60"}, of(1, 2))), "data.labels")
+    assert x.numeric and x.values == [60, 600]
+    for key, changes in (("data.resample", {}), ("data.labels_seed", {"data.labels": 50}), ("data.split_seed", {}),
+                         ("data.fold", {"data.folds": 4})):  # fmt: skip
+        _, (ax,) = panels(made(tmp_path / key, {key: "2,0,1"}, of(1, 2, 3), **changes))
+        assert all(line.get_linestyle() == "None" for line in ax.lines) and ax.get_xlim() == (-0.5, 2.5)
+        assert [label.get_text() for label in ax.get_xticklabels()] == ["0", "1", "2"]
+
+
+def named(axes):
+    return [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+def test_the_names_of_combinations_tell_the_keys_apart_and_are_in_order(tmp_path):
+    swept = {"code.name": "k_sparse,deterministic", "optim.name": "sgd,adam"}
+    _, axes = panels(made(tmp_path / "a", swept, of(1, 2, 3, 4)))
+    assert named(axes[2]) == ["optim.name sgd", "optim.name adam"]
+    assert named(axes[3]) == ["code.name k_sparse", "code.name deterministic"]
+    swept = {"code.size": "16,4", "optim.learning_rate": "0.1,0.01"}
+    _, axes = panels(made(tmp_path / "b", swept, of(1, 2, 3, 4)))
+    assert named(axes[2]) == ["learning_rate 0.01", "learning_rate 0.1"]
+    assert named(axes[3]) == ["code.size 4", "code.size 16"]
+    assert points(axes[3].lines[0]) == [(0.01, pytest.approx(4.1)), (0.1, pytest.approx(3.1))]
+
+
+@pytest.mark.parametrize("swept", [{"code.size": "4,8"}, {"code.size": "4,8", "optim.learning_rate": "0.1,0.01"}])
+def test_where_all_diverged_there_is_no_vertical_scale(tmp_path, swept):
+    folder = made(tmp_path, swept, of(1, 2, 3, 4), diverged=range(4))
+    found = outcomes.read(folder)
+    axes = [ax for ax in keys_figure.draw(found, settings.of(found), "loss", []).axes if ax.axison]
+    assert len(axes) == len(swept) and all(not len(ax.get_yticks()) for ax in axes)
+    found = outcomes.read(made(tmp_path / "b", {"seed": "0,1"}, lambda i, _: [], diverged=[0, 1]))
+    assert all(not len(ax.get_yticks()) for ax in seeds_figure.draw(found, "loss").axes)
 
 
 def test_seeds_alone_have_curves_and_their_ends(tmp_path):

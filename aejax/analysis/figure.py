@@ -68,6 +68,12 @@ def tidy(axes: Axes) -> None:
     axes.set_axisbelow(True)
 
 
+def no_y(axes: Axes) -> None:
+    """Take the vertical scale away where nothing is drawn that it would measure."""
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+
+
 def name_axes(axes: Axes, title: str, x: str, y: str) -> None:
     """A plot's title and what its axes are."""
     axes.set_title(title, fontsize=9)

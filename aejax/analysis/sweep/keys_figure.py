@@ -1,6 +1,7 @@
 """A figure against every key of a sweep: a panel a key, curves where few settings share them, else points."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -31,7 +32,7 @@ def draw(found: Outcomes, settings: Sequence[Setting], metric: str, splits: Sequ
     keys = found.varying
     series = {key: _series(found, settings, key) for key in keys}
     apart = any(len(of) > 1 for of in series.values())
-    rows = [(split,) for split in splits] if apart else [tuple(splits)]
+    rows = [(split,) for split in splits] if apart and splits else [tuple(splits)]
     columns = min(COLUMNS, len(keys))
     blocks = [keys[i : i + columns] for i in range(0, len(keys), columns)]
     names = sum(max(len(series[key]) for key in block) for block in blocks) if apart else 0
@@ -43,13 +44,16 @@ def draw(found: Outcomes, settings: Sequence[Setting], metric: str, splits: Sequ
         block, shown = blocks[line // len(rows)], rows[line % len(rows)]
         for ax, key in zip(axes, block, strict=False):
             _panel(ax, found, settings, scale(found, key), series[key], metric, shown)
-            if len(series[key]) > 1 and shown is rows[-1]:
-                _name_series(ax, series[key])
+            if len(series[key]) > 1 and shown and shown is rows[-1]:
+                _name_series(ax, series[key], "-" if scale(found, key).numeric else "none")
         axes[0].set_ylabel(f"{metric}, {shown[0]}" if len(shown) == 1 else metric, fontsize=8)
         for ax in axes[len(block) :]:
             ax.set_axis_off()
+    if not splits:
+        for ax in grid.ravel():
+            figure.no_y(ax)
     joined = any(of and scale(found, key).numeric for key, of in series.items())
-    _legend(f, found, [] if apart else splits, joined)
+    _legend(f, found, [] if apart else splits, joined, hollow=not any(series.values()))
     figure.set_title(f, _title(found, settings, metric, series))
     return f
 
@@ -69,11 +73,23 @@ def _series(found: Outcomes, settings: Sequence[Setting], key: str) -> dict[str,
     others = [other for other in found.varying if other != key]
     if len({repr(setting.values[key]) for setting in settings}) == len(settings):
         return {"": list(settings)}  # the others go with it
+    scales, short = [scale(found, other) for other in others], _short(found)
     groups: dict[str, list[Setting]] = {}
-    for setting in settings:
-        name = ", ".join(f"{other.rpartition('.')[2]} {setting.values[other]}" for other in others)
+    for setting in sorted(settings, key=lambda s: [x.place(s.values[x.key]) for x in scales]):
+        name = ", ".join(f"{short[x.key]} {x.name(setting.values[x.key])}" for x in scales)
         groups.setdefault(name, []).append(setting)
     return groups if len(groups) <= LINES and min(map(len, groups.values())) > 1 else {}
+
+
+def _short(found: Outcomes) -> dict[str, str]:
+    """What the keys that vary are called: by their last part, unless other keys of the config end so too."""
+    ends = Counter(key.rpartition(".")[2] for key in _leaves(found.config) if not key.startswith("sweep."))
+    return {key: key if ends[end := key.rpartition(".")[2]] > 1 else end for key in found.varying}
+
+
+def _leaves(tree: Mapping, prefix: str = "") -> Iterator[str]:
+    for key, value in tree.items():
+        yield from _leaves(value, f"{prefix}{key}.") if hasattr(value, "items") else [f"{prefix}{key}"]
 
 
 def _panel(
@@ -81,7 +97,7 @@ def _panel(
 ) -> None:
     several = len(series) > 1
     looks = [_combination(i) for i in range(len(series))] if several else [LOOK[split] for split in splits]
-    for i, look in enumerate(looks):
+    for i, look in enumerate(looks if splits else ()):
         split, aside = splits[0] if several else splits[i], _aside(x, i, len(looks))
         if series:
             _curve(axes, list(series.values())[i if several else 0], x, metric, split, look, aside)
@@ -156,10 +172,10 @@ def _log(axes: Axes, settings: Sequence[Setting], metric: str, splits: Sequence[
     curves.scale_y(axes, {"all": (np.arange(len(values)), np.array(values))})
 
 
-def _name_series(axes: Axes, series: dict[str, list[Setting]]) -> None:
+def _name_series(axes: Axes, series: dict[str, list[Setting]], line: str) -> None:
     """The combinations, beneath the panel."""
     handles = [
-        Line2D([], [], color=colour, marker=marker, markersize=3.5, linewidth=1.3, label=name)
+        Line2D([], [], color=colour, marker=marker, linestyle=line, markersize=3.5, linewidth=1.3, label=name)
         for name, (colour, marker, _) in zip(series, map(_combination, range(len(series))), strict=True)
     ]
     turned = any(label.get_rotation() for label in axes.get_xticklabels())
@@ -168,11 +184,11 @@ def _name_series(axes: Axes, series: dict[str, list[Setting]]) -> None:
     axes.legend(handles=handles, fontsize=6.5, frameon=False, handlelength=1.6, labelspacing=0.25, **place)
 
 
-def _legend(f: Figure, found: Outcomes, splits: Sequence[str], joined: bool) -> None:
-    """The splits, and what diverged, beneath the figure."""
+def _legend(f: Figure, found: Outcomes, splits: Sequence[str], joined: bool, hollow: bool) -> None:
+    """The splits as they are drawn, and what diverged, beneath the figure."""
     handles = [
         Line2D([], [], color=colour, marker=marker, linestyle=line if joined else "none", markersize=4, label=split,
-               markerfacecolor=colour if joined or split != "test" else "none")
+               markerfacecolor="none" if hollow and split == "test" else colour)
         for split, (colour, marker, line) in ((split, LOOK[split]) for split in splits)
     ]  # fmt: skip
     if any(member.diverged for member in found.members):

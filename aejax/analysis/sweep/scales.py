@@ -1,4 +1,4 @@
-"""Where the values of a swept key lie on an axis: numbers evenly or by ratio, others side by side."""
+"""Where the values of a swept key lie on an axis: numbers evenly or by ratio, seeds and others side by side."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +14,9 @@ from aejax.sweep.values import space
 
 DECADE = 10.0  # values over more than this ratio are drawn by ratio
 FEW = 7  # so many values have a tick each
+MANY = 25  # so many names are written; of more every other, or fewer
+SEEDS = ("data.split_seed", "data.labels_seed", "data.fold", "data.resample")  # numbers without more and less
+EVERYTHING = {"data.labels": 0}  # key -> the number that stands for all there is
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class Scale:
 
     Attributes:
       key: dotted.
-      values: the different ones, numbers in ascending order, others in that of the members.
+      values: the different ones, numbers in ascending order, others in that of the members; what stands for all last.
       ratio: whether the sweep says ``log:``.
     """
 
@@ -32,8 +35,9 @@ class Scale:
 
     @property
     def numeric(self) -> bool:
-        """Whether they are numbers, which have a place of their own."""
-        return all(map(finite, self.values))
+        """Whether they are quantities, which have a place of their own."""
+        named = self.key in SEEDS or EVERYTHING.get(self.key) in self.values
+        return not named and all(map(finite, self.values))
 
     @cached_property
     def log(self) -> bool:
@@ -47,15 +51,20 @@ class Scale:
         """Where a value lies."""
         return float(value) if self.numeric else float(list(map(repr, self.values)).index(repr(value)))
 
+    def name(self, value: Any) -> str:
+        """What a value is called: as it is given, or ``all``."""
+        return "all" if value == EVERYTHING.get(self.key) else str(value)
+
     def apply(self, axes: Axes) -> None:
         """Give the axes its scale, ticks and name."""
         axes.set_xlabel(self.key, fontsize=8)
         if not self.numeric:
-            names = [str(value) for value in self.values]
+            every = -(-len(self.values) // MANY)
+            names = [self.name(value) for value in self.values[::every]]
             slanted = len("".join(names)) > 28
             turn = {"rotation": 25, "ha": "right", "rotation_mode": "anchor"} if slanted else {}
-            axes.set_xticks(range(len(names)), names, fontsize=7, **turn)
-            axes.set_xlim(-0.5, len(names) - 0.5)
+            axes.set_xticks(range(0, len(self.values), every), names, fontsize=7, **turn)
+            axes.set_xlim(-0.5, len(self.values) - 0.5)
             return
         if self.log and self.values[0] == 0:
             axes.set_xscale("symlog", linthresh=self.values[1], linscale=0.5)
@@ -85,6 +94,6 @@ def scale(found: Outcomes, key: str) -> Scale:
     different = {repr(m.settings[key]): m.settings[key] for m in found.members}
     values = list(different.values())
     if all(map(finite, values)):
-        values.sort()
+        values.sort(key=lambda value: (value == EVERYTHING.get(key), value))
     ratio = space(key, specified(found.config)[key], found.config, SECTION).log
     return Scale(key, values, ratio)

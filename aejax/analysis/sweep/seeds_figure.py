@@ -42,7 +42,9 @@ def _curves(axes: Axes, found: Outcomes, metric: str) -> None:
     if ends:
         axes.plot(ends, np.full(len(ends), 0.97), transform=axes.get_xaxis_transform(), zorder=4, **LOST)
     figure.tidy(axes)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if not any(np.isfinite(line.get_ydata()).any() for line in axes.lines if line.get_label() != LOST["label"]):
+        figure.no_y(axes)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     word = " (log)" if curves.scale_y(axes, shown) else ""
     figure.name_axes(axes, f"over the epochs{word}", "epoch", metric)
     if shown or ends:
@@ -64,6 +66,8 @@ def _strip(axes: Axes, found: Outcomes, metric: str) -> None:
             style = {"fmt": "_", "markersize": 16, "markeredgewidth": 1.6, "elinewidth": 1.2, "capsize": 4}
             axes.errorbar([place + 0.32], [mean.mean], [mean.std], color=colour, **style)
     figure.tidy(axes)
+    if not splits:
+        figure.no_y(axes)
     axes.set_xticks(range(len(splits)), splits, fontsize=8)
     axes.set_xlim(-0.5, max(len(splits), 1) - 0.3)
     word = " (log)" if drawn and curves.scale_y(axes, drawn) else ""
