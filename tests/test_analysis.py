@@ -351,13 +351,28 @@ def test_losses_of_a_sweep_are_means_over_its_members(tmp_path, tiny):
         row["loss"] += 4 * (row["member"] == 1)
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     found = losses.analyse(tmp_path, None)
-    assert "After 8 epochs the loss, mean of 2 members, is 15 ± 2.8 on train, 25 ± 2.8 on valid, 18 ± 2.8 on test." \
-           in found.summary and "1 more diverged and is left out." in found.summary  # fmt: skip
+    told = "is 15.0 ± 2.8 on train, 25.0 ± 2.8 on valid, 18.0 ± 2.8 on test."
+    assert f"After 8 epochs the loss, mean of 2 members, {told}" in found.summary
+    assert "1 more diverged and is left out." in found.summary
+    assert found.figure.get_suptitle().endswith("\nmean ± standard deviation of 2 members")
     axes = found.figure.axes[0]
     assert axes.lines[0].get_ydata()[0] == pytest.approx(102.5)
     band = axes.collections[0].get_paths()[0].vertices
     assert max(band[:, 1]) == pytest.approx(102.5 + np.sqrt(8)) and found.numbers["spread"]["test"]["loss"] > 2.8
     assert "members" not in losses.measure(METRICS, {}) and "member" not in found.numbers["figures"]
+
+
+def test_losses_of_several_settings_are_called_mixed(tmp_path, tiny):
+    workdirs.write_config(tmp_path, tiny("shallow", {"sweep.seed": "0,1", "sweep.code.size": "2,4,8"}))
+    rows = [{"member": i, "step": 10 * e, "epoch": float(e), "split": "valid", "loss": 20 + 5.0 * i + e}
+            for i in range(6) for e in (0, 1)]  # fmt: skip
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = losses.analyse(tmp_path, None)
+    assert found.summary[0] == "After 1 epochs the loss, mean of 6 members of 3 settings, is 33.5 ± 9.4 on valid."
+    assert found.figure.get_suptitle().endswith("\nmean ± standard deviation of 6 members of 3 settings")
+    found.figure.draw_without_rendering()
+    low, high = found.figure.axes[0].get_xlim()
+    assert [tick for tick in found.figure.axes[0].get_xticks() if low <= tick <= high] == [0, 1]
 
 
 def test_a_classifier_has_its_cross_entropy_and_error():

@@ -9,6 +9,7 @@ import pytest
 from ml_collections import FrozenConfigDict
 
 import aejax
+from aejax import workdirs
 from aejax.analysis import compare, figure
 from aejax.analysis.compare import comparison, contestants, panels
 from aejax.analysis.compare.contestants import Contestant
@@ -215,6 +216,18 @@ def test_runs_of_one_name_are_told_apart(tmp_path):
     assert compare.labels(paths[1:]) == ["deep", "vae"]
     assert compare.labels(paths) == ["a/deep", "b/deep", "b/vae"]
     assert compare.folder(paths, None) == tmp_path / "a" / "compare" / "a_deep+b_deep+b_vae"
+
+
+def test_members_are_called_by_their_sweep_and_written_beside_it(tmp_path, tiny):
+    for name in ("a", "b"):
+        workdirs.write_config(tmp_path / name / "rates", tiny("shallow", {"sweep.seed": "0,1,2"}))
+    one, two = (tmp_path / "a" / "rates" / "members" / number for number in "02")
+    other, run = tmp_path / "b" / "rates" / "members" / "0", tmp_path / "b" / "vae"
+    assert compare.labels([one, two, run]) == ["rates/0", "rates/2", "vae"]
+    assert compare.labels([one, other]) == ["a/rates/0", "b/rates/0"]
+    assert compare.folder([one, two], None) == tmp_path / "a" / "compare" / "rates_0+rates_2"
+    assert compare.folder([run, two], None) == tmp_path / "b" / "compare" / "vae+rates_2"
+    assert compare.labels([tmp_path / "members" / "0", run]) == ["0", "vae"]  # a folder that is merely called so
 
 
 def contestant(label, **values):

@@ -254,6 +254,15 @@ def test_of_many_settings_the_best_and_the_worst_are_printed(tmp_path):
     assert len((folder / "sweep.csv").read_text().splitlines()) == 41
 
 
+def test_values_are_printed_as_they_can_be_given_again(tmp_path):
+    swept = {"optim.learning_rate": "log:1e-4:1", "train.batch_size": "1000:9000"}
+    folder = made(tmp_path, swept, of(*map(float, range(10))), **{"sweep.combine": "random"})
+    rows = [row.replace("*", " ").split()[:2] for row in sweep.write(folder)[0].splitlines()[2:]]
+    drawn = [list(m.settings.values()) for m in outcomes.read(folder).members]
+    assert rows == [[str(rate), str(size)] for rate, size in drawn]
+    assert max(len(f"{rate:.9g}".replace("0.", "").lstrip("0")) for rate, _ in drawn) > 4
+
+
 def test_another_figure_is_shown_and_one_without_order_ranks_nothing(tmp_path):
     def lines(i, _):
         figures = {"loss": float(i), "active_units": 9.0 - i}

@@ -41,8 +41,9 @@ def _at(member: Outcome, lines: Mapping[float, Mapping], epoch: float, split: st
 
 
 def of_sweep(workdir: Path) -> tuple[Lines, Lines, dict[str, int]]:
-    """``over_members`` of those of a sweep that have lines, and their numbers: ``members``; ``unfinished`` and
-    ``ended_before`` of them; and how many ``diverged``, which are left out unless all did.
+    """``over_members`` of those of a sweep that have lines, and their numbers: ``members``; the ``settings`` that they
+    have, the seed aside; ``unfinished`` and ``ended_before`` of them; and how many ``diverged``, which are left out
+    unless all did.
 
     Raises:
       UserError: there is no sweep in the workdir.
@@ -54,6 +55,7 @@ def of_sweep(workdir: Path) -> tuple[Lines, Lines, dict[str, int]]:
     unfinished = [member.status == UNFINISHED for member in kept]
     return *over_members(kept), {
         "members": len(kept),
+        "settings": len({repr(member.setting) for member in kept}),
         "unfinished": sum(unfinished),
         "ended_before": sum(end < max(ends) and not on for end, on in zip(ends, unfinished, strict=True)),
         "diverged": sum(member.diverged and member not in kept for member in every),

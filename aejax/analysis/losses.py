@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from aejax import workdirs
 from aejax.analysis import averaged, command, curves, figure
 from aejax.analysis.curves import Curve
 from aejax.errors import UserError
 from aejax.logs import read_metrics
+from aejax.tables import Mean
 
 # What a line holds beside penalties and figures.
 TERMS = ("reconstruction", "cross_entropy")
@@ -97,6 +99,7 @@ def _panel(axes: Axes, found: dict[str, Curve], spread: dict[str, Curve], title:
         title += " (log)"
     axes.set_title(title, fontsize=9)
     axes.set_xlabel("epoch", fontsize=8)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.legend(fontsize=8, frameon=False)
 
 
@@ -135,10 +138,17 @@ def percent(value: float) -> str:
     return f"{value:+.0f} %" if abs(value) >= 10 else f"{value:+.2g} %"
 
 
-def spread(numbers: dict[str, Any], split: str) -> str:
-    """`` ± 0.12``, the members' standard deviation of the last loss; "" of an ordinary run."""
+def last_loss(numbers: dict[str, Any], split: str) -> str:
+    """``32.6``, or of a sweep with the members' standard deviation, ``33 ± 11``: the mean to the same place."""
+    value = numbers["final"][split].get("loss", math.nan)
     found = numbers.get("spread", {}).get(split, {}).get("loss")
-    return "" if found is None else f" ± {found:.2g}"
+    return f"{value:.5g}" if found is None else str(Mean(value, found, numbers["members"]))
+
+
+def of_members(numbers: dict[str, Any]) -> str:
+    """``6 members``, and where they differ in more than the seed, ``6 members of 3 settings``."""
+    mixed = f" of {numbers['settings']} settings" if numbers["settings"] > 1 else ""
+    return f"{numbers['members']} member{'s' * (numbers['members'] > 1)}{mixed}"
 
 
 def _of_members(numbers: dict[str, Any]) -> list[str]:
@@ -159,10 +169,9 @@ def _are(count: int) -> str:
 
 def summarise(numbers: dict[str, Any], differs: Sequence[str]) -> list[str]:
     """What the numbers say, a sentence a line."""
-    last = {split: values.get("loss", math.nan) for split, values in numbers["final"].items()}
     epoch = max(values["epoch"] for values in numbers["final"].values())
-    told = ", ".join(f"{v:.5g}{spread(numbers, split)} on {split}" for split, v in last.items())
-    of = f", mean of {numbers['members']} members," if "members" in numbers else ""
+    told = ", ".join(f"{last_loss(numbers, split)} on {split}" for split in numbers["final"])
+    of = f", mean of {of_members(numbers)}," if "members" in numbers else ""
     lines = [f"After {epoch:g} epochs the loss{of} is {told}.", *_of_members(numbers)]
     if "best_valid" in numbers:
         best, end = numbers["best_valid"], numbers["final"]["valid"]
@@ -203,7 +212,7 @@ def analyse(workdir: Path, flags) -> command.Findings:
         last = {row["split"]: row for row in spreads}
         numbers["spread"] = {split: {k: v for k, v in row.items() if k not in ("step", "split")}
                              for split, row in last.items()}  # fmt: skip
-    of = f"\nmean ± standard deviation of {counted['members']} members" if counted else ""
+    of = f"\nmean ± standard deviation of {of_members(counted)}" if counted else ""
     picture = draw(rows, f"{config['name']}, step {step:,}: loss over the epochs{of}", weights, spreads)
     differs = command.training_only(config, but=(*command.SAME, *command.DRAWN))
     return command.Findings(picture, numbers, summarise(numbers, differs))

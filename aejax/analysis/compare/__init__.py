@@ -26,8 +26,14 @@ WRITTEN = ("compare.png", "compare.md", "compare.csv", "compare.json")
 
 
 def labels(workdirs: Sequence[Path]) -> list[str]:
-    """What to call the runs: the last parts of their paths, as few as tell them apart, joined by ``/``."""
-    parts = [path.resolve().parts for path in workdirs]
+    """What to call the runs: the last parts of their paths, as few as tell them apart, joined by ``/``.
+
+    A sweep's member is ``SWEEP/0``, by the sweep's folder and its number.
+
+    Raises:
+      UserError: a folder is named twice.
+    """
+    parts = [_parts(path.resolve()) for path in workdirs]
     for count in range(1, max(map(len, parts)) + 1):
         names = ["/".join(p[-count:]) for p in parts]
         if len(set(names)) == len(names):
@@ -35,15 +41,26 @@ def labels(workdirs: Sequence[Path]) -> list[str]:
     raise UserError(f"--workdirs={','.join(map(str, workdirs))}: names one folder twice; accepted: different runs")
 
 
+def _parts(path: Path) -> tuple[str, ...]:
+    """The parts of a path; the last of a member's is the name of its sweep with its number."""
+    whole = _whole(path)
+    return path.parts if whole == path else (*whole.parent.parts, f"{whole.name}/{path.name}")
+
+
+def _whole(path: Path) -> Path:
+    """The workdir of the sweep that a run is a member of, or its own."""
+    sweep = path.parent.parent
+    return sweep if path.parent.name == members.FOLDER and members.is_sweep(sweep) else path
+
+
 def folder(workdirs: Sequence[Path], out: str | None) -> Path:
-    """Where the comparison goes: ``out``, or ``compare/A+B`` beside the first run.
+    """Where the comparison goes: ``out``, or ``compare/A+B`` beside the first run, or beside the sweep it is of.
 
     Raises:
       UserError: another set of runs, or something else, has been written there.
     """
-    place = (
-        Path(out) if out else workdirs[0].resolve().parent / "compare" / "+".join(labels(workdirs)).replace("/", "_")
-    )
+    beside = _whole(workdirs[0].resolve()).parent
+    place = Path(out) if out else beside / "compare" / "+".join(labels(workdirs)).replace("/", "_")
     if len(place.name.encode()) > 255:
         raise UserError("--out=DIR is missing, and the names of the runs together are too long for a folder's")
     there = [name for name in WRITTEN if (place / name).exists()]

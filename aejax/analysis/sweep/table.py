@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aejax.analysis.sweep.settings import Ranking, Setting
-from aejax.sweep.outcomes import FINISHED, SPLITS, STATUSES, Outcomes
+from aejax.sweep.outcomes import FINISHED, SPLITS, STATUSES, Outcomes, finite
 
 MOST = 30  # rows that are printed
 WORST = 10  # of them
@@ -14,6 +14,13 @@ WORST = 10  # of them
 def shown_value(value: Any) -> Any:
     """A key's value as a cell has it: numbers as they are, tuples and truth values as text."""
     return str(value) if isinstance(value, bool | tuple) else value
+
+
+def _typed(key: str, values: Sequence[Any]) -> list[str]:
+    """A key's values as they can be given again, to all their digits; numbers to the right."""
+    names = [str(value) for value in values]
+    width = max(map(len, [key, *names])) if all(map(finite, values)) else 0
+    return [name.rjust(width) for name in names]
 
 
 def member_rows(found: Outcomes) -> list[dict[str, Any]]:
@@ -53,13 +60,16 @@ def setting_rows(
         rows, told = _cut(rows, ranking)
     best = ranking.order[0] if ranking.order and len(settings) > 1 else None
     columns = [_row(row, ranking, metric, splits, row is best) for row in rows]
+    for key in rows[0].values:
+        for column, name in zip(columns, _typed(key, [row.values[key] for row in rows]), strict=True):
+            column[key] = name
     if not found.keys and len(found.members) > 1:
-        columns.append({**_row(settings[0], ranking, metric, splits, False), "seed": "all"})
+        columns.append({**_row(settings[0], ranking, metric, splits, False), "seed": " all"})
     return _without(columns, found), told
 
 
 def _row(setting: Setting, ranking: Ranking, metric: str, splits: Sequence[str], best: bool) -> dict[str, Any]:
-    row = {"best": "*" if best else "", **{key: shown_value(value) for key, value in setting.values.items()}}
+    row = {"best": "*" if best else "", **setting.values}
     row["seeds"] = len(setting.counted)
     if ranking.metric:
         row[f"valid {ranking.metric}, best"] = setting.best(ranking.metric)
