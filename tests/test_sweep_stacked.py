@@ -241,7 +241,7 @@ def test_what_members_have_in_common_is_what_their_settings_have(tmp_path):
 
 def test_a_step_whose_loss_is_not_finite_is_not_taken(tmp_path):
     bold = {"optim.name": "sgd", "loss.likelihood": "squared_error"}
-    stack = stack_of(tmp_path, changes={**bold, "sweep.optim.learning_rate": "1e-3,1e30,1e-3"})
+    stack = stack_of(tmp_path, changes={**bold, "sweep.optim.learning_rate": "1e-3,1e30,2e-3"})
     stack.advance(2)
     bad = stack.first_non_finite()
     assert bad.tolist()[::2] == [0, 0] and bad[1] > 0
