@@ -91,6 +91,12 @@ class Timing:
         _append(self.path, {"event": event, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **values})
 
 
+def bar_width() -> dict[str, Any]:
+    """What ``tqdm`` is to know of the terminal's width; some terminals do not tell theirs."""
+    known = os.get_terminal_size(sys.stderr.fileno()).columns > 0
+    return {"dynamic_ncols": True} if known else {"ncols": 100, "nrows": 20}
+
+
 class Progress:
     """A bar on a terminal; elsewhere a plain line an epoch, at most one every ``seconds``."""
 
@@ -99,9 +105,7 @@ class Progress:
         self._bar = None
         if sys.stderr.isatty():
             form = "{desc} {percentage:3.0f}%|{bar}| {n}/{total} steps [{elapsed}<{remaining}{postfix}]"
-            known = os.get_terminal_size(sys.stderr.fileno()).columns > 0  # some terminals do not tell their width
-            width = {"dynamic_ncols": True} if known else {"ncols": 100, "nrows": 20}
-            self._bar = tqdm(total=total, initial=step, bar_format=form, desc=self._epoch(step), **width)
+            self._bar = tqdm(total=total, initial=step, bar_format=form, desc=self._epoch(step), **bar_width())
         self._printed = 0.0
         self._rate = 0.0
         self._figures: dict[str, float] = {}

@@ -12,30 +12,23 @@ def padded(tree: Any, size: int, like: Any) -> Any:
     An axis that is longer there is ``blocks · size`` long, as where the features are means and deviations: each block
     is filled up.
     """
-    return jax.tree.map(lambda a, b: _padded(np.asarray(a), size, b.shape), tree, like)
-
-
-def _padded(a: np.ndarray, size: int, shape: tuple[int, ...]) -> np.ndarray:
-    for axis, (own, wide) in enumerate(zip(a.shape, shape, strict=True)):
-        if own != wide:
-            blocks = own // size
-            before, after = a.shape[:axis], a.shape[axis + 1 :]
-            rows = a.reshape(*before, blocks, size, *after)
-            fill = [(0, 0)] * axis + [(0, 0), (0, wide // blocks - size)] + [(0, 0)] * len(after)
-            a = np.pad(rows, fill).reshape(*before, wide, *after)
-    return a
+    return jax.tree.map(lambda a, b: _fitted(np.asarray(a), size, b.shape), tree, like)
 
 
 def cut(tree: Any, size: int, like: Any) -> Any:
     """``padded`` undone: the arrays of a code of ``size`` units, in the shapes of ``like``."""
-    return jax.tree.map(lambda a, b: _cut(np.asarray(a), size, b.shape), tree, like)
+    return padded(tree, size, like)
 
 
-def _cut(a: np.ndarray, size: int, shape: tuple[int, ...]) -> np.ndarray:
-    for axis, (wide, own) in enumerate(zip(a.shape, shape, strict=True)):
-        if own != wide:
-            blocks = own // size
+def _fitted(a: np.ndarray, size: int, shape: tuple[int, ...]) -> np.ndarray:
+    """The array with as many units in each block of an axis as ``shape`` has: zeros are added, or the last ones left
+    out. One of both has blocks of ``size`` units."""
+    for axis, (own, other) in enumerate(zip(a.shape, shape, strict=True)):
+        if own != other:
+            blocks = min(own, other) // size
             before, after = a.shape[:axis], a.shape[axis + 1 :]
-            rows = a.reshape(*before, blocks, wide // blocks, *after)
-            a = np.take(rows, np.arange(size), axis=axis + 1).reshape(*before, own, *after)
+            found = np.zeros((*before, blocks, other // blocks, *after), a.dtype)
+            units = [slice(None)] * (axis + 1) + [slice(size)]
+            found[tuple(units)] = a.reshape(*before, blocks, own // blocks, *after)[tuple(units)]
+            a = found.reshape(*before, other, *after)
     return a

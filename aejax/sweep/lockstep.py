@@ -5,10 +5,9 @@ import time
 import jax
 import numpy as np
 
-from aejax import files, train
+from aejax import train
 from aejax.errors import Diverged
 from aejax.pictures import Pictures
-from aejax.sweep.members import DIVERGED
 from aejax.sweep.side_by_side import Room, Seat
 from aejax.sweep.stack import Stack
 
@@ -122,11 +121,8 @@ class _Loop:
 
     def stop(self, i: int, error: Diverged) -> None:
         """This member stops, and leaves a line that says why."""
-        member = self.stack.members[i]
         self.stack.ended[i] = True
-        files.write_text(member.workdir / DIVERGED, f"{error}\n")
-        self.room.progress.say(f"{member}: {error}")
-        self.room.progress.drop(member.number)
+        self.room.diverged(self.stack.members[i], error)
 
     def write(self, split: str, figures: list[dict[str, float]], which: np.ndarray) -> None:
         stack = self.stack

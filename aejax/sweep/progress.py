@@ -1,13 +1,14 @@
 """How far the members of a sweep are, together: one bar on a terminal, elsewhere a plain line now and then."""
 
 import math
-import os
 import sys
 import threading
 import time
 from collections.abc import Mapping
 
 from tqdm import tqdm
+
+from aejax import logs
 
 
 class Together:
@@ -33,8 +34,7 @@ class Together:
         self._lock = threading.Lock()
         self._bar = None
         if sys.stderr.isatty():
-            known = os.get_terminal_size(sys.stderr.fileno()).columns > 0  # some terminals do not tell their width
-            width = {"dynamic_ncols": True} if known else {"ncols": 100, "nrows": 20}
+            width = logs.bar_width()
             form = "{desc} {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}{postfix}]"
             self._bar = tqdm(total=self._total, initial=self._first, bar_format=form, desc=self._ends(), **width)
 

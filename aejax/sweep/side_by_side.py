@@ -62,6 +62,12 @@ class Room:
         """The signal that stops them; that of ``terminate`` where one has failed."""
         return signal.SIGTERM if self.failed else self.signals.received
 
+    def diverged(self, member: Member, error: Diverged) -> None:
+        """A member is at its end by this error, which its folder and the user are told of."""
+        files.write_text(member.workdir / DIVERGED, f"{error}\n")
+        self.progress.say(f"{member}: {error}")
+        self.progress.drop(member.number)
+
 
 class Seat(host.Host):
     """What stands around one member of several."""
@@ -151,9 +157,7 @@ def train_all(members: Iterable[Member], room: Room) -> int:
             try:
                 train.run(member.config, member.workdir, Seat(member, room))
             except Diverged as error:
-                files.write_text(member.workdir / DIVERGED, f"{error}\n")
-                room.progress.say(f"{member}: {error}")
-                room.progress.drop(member.number)
+                room.diverged(member, error)
             except BaseException as error:
                 room.failed.append(error)
                 return

@@ -174,7 +174,6 @@ def _rounds(group: Sequence[Member], dataset: Dataset, at_once: int) -> list[lis
             f"config.sweep.placement='stacked' needs train on the device: {dataset.train.images.nbytes:,} bytes are "
             f"more than config.data.device_bytes={config.data.device_bytes:,}; accepted: 'side_by_side', or more"
         )
-    checks.check_data(config, dataset)
     mesh = devices.mesh(config.mesh.devices)
     widest = max((member.config for member in group), key=lambda c: c.code.size)
     trainer = Trainer(widest, dataset, devices.mesh(1))
@@ -237,12 +236,3 @@ def _longest_first(members: Iterable[Member]) -> list[Member]:
         return c.train.epochs * float(sum(widths)) * max(1, c.code.samples)
 
     return sorted(members, key=work, reverse=True)
-
-
-def status_of(member: Member) -> str:
-    """``finished``, ``diverged``, or how far it is."""
-    if diverged(member.workdir):
-        return "diverged"
-    return "finished" if finished(member) else "unfinished"
-
-
