@@ -96,7 +96,8 @@ RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 
 # the values that a likelihood is for, where not all are
-UNIT = {"bernoulli": (0, 1), "continuous_bernoulli": (0, 1), "poisson": (0, math.inf), "multinomial": (0, math.inf)}
+UNIT = dict.fromkeys(("bernoulli", "continuous_bernoulli", "sigmoid_squared_error"), (0, 1))
+UNIT |= {"poisson": (0, math.inf), "multinomial": (0, math.inf)}
 
 
 def check(config: Mapping) -> None:

@@ -27,7 +27,7 @@ CODES = ("importance_weighted", "variational")  # that are a Gaussian for each e
 ROWS = 1000  # codes that are decoded at a time
 
 # log p(x|z) beyond what a likelihood of aejax/losses.py gives: nats a component.
-CONSTANT = {"squared_error": -0.5 * math.log(math.pi)}  # of the Gaussian of variance ½
+CONSTANT = dict.fromkeys(("squared_error", "sigmoid_squared_error"), -0.5 * math.log(math.pi))  # variance ½
 
 
 class Samples(NamedTuple):

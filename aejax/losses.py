@@ -177,6 +177,20 @@ class SquaredError(nn.Module):
         return _gaussian_sample(output, key, math.sqrt(0.5))
 
 
+class SigmoidSquaredError(SquaredError):
+    """The decoder's output is logits, the picture their sigmoid, its error squared: Hinton & Salakhutdinov's logistic
+    output units ("Reducing the Dimensionality of Data with Neural Networks", Science 313, 2006). Pixels in [0, 1]."""
+
+    def __call__(self, output: jax.Array, x: jax.Array, emphasis: jax.Array | None = None) -> jax.Array:
+        return squared_error(self.mean(output), x, emphasis)
+
+    def mean(self, output: jax.Array) -> jax.Array:
+        return jax.nn.sigmoid(output)
+
+    def sample(self, output: jax.Array, key: jax.Array) -> jax.Array:
+        return super().sample(self.mean(output), key)
+
+
 def _gaussian_sample(output: jax.Array, key: jax.Array, std: jax.Array | float) -> jax.Array:
     return _draw(lambda k, mean: mean + std * jax.random.normal(k, mean.shape), key, output)
 

@@ -23,6 +23,7 @@ MODULES = {
     "bernoulli": (losses.Bernoulli(), {}, lambda mean: np.sqrt(mean * (1 - mean))),
     "continuous_bernoulli": (losses.ContinuousBernoulli(), {}, None),
     "squared_error": (losses.SquaredError(), {}, lambda mean: np.sqrt(0.5)),
+    "sigmoid_squared_error": (losses.SigmoidSquaredError(), {}, lambda mean: np.sqrt(0.5)),
     "gaussian": (losses.Gaussian(), {"std": 0.7}, lambda mean: 0.7),
     "learned_gaussian": (losses.LearnedGaussian(), {}, lambda mean: 3.0),
     "laplace": (losses.Laplace(), {"std": 0.7}, lambda mean: 0.7),

@@ -13,7 +13,7 @@ from aejax.tables import Mean, number
 
 LOOK = {"train": (figure.BLUE, "o"), "valid": (figure.VERMILLION, "s"), "test": (figure.BLACK, "^")}
 WAYS = {"by_resampling": "resampling", "by_seed": "seed alone"}
-NATS = {"squared_error": "squared error"}  # likelihoods whose terms are no nats
+NATS = dict.fromkeys(("squared_error", "sigmoid_squared_error"), "squared error")  # likelihoods whose terms are no nats
 
 
 def best_size(rows: Sequence[Mapping[str, Any]], split: str) -> Mapping[str, Any] | None:

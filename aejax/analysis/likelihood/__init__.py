@@ -42,7 +42,7 @@ def subset(labels: np.ndarray | None, total: int, count: int) -> np.ndarray:
 def meaning(likelihood: str, inputs: np.ndarray) -> tuple[str, str]:
     """What log p is of these inputs: ``probability``, ``density`` or ``score``, and that in a sentence."""
     if likelihood not in DISCRETE:
-        taken = ", taken as a Gaussian of variance ½ with its constant" if likelihood == "squared_error" else ""
+        taken = ", taken as a Gaussian of variance ½ with its constant" if likelihood in log_likelihood.CONSTANT else ""
         return "density", (
             f"p(x) is a density at the scale of the model's input ({likelihood}{taken}): it changes with that scale, "
             "may exceed 1, and compares with no probability."

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from aejax.analysis import command, known_codes, selection, strips, views
 
 # Without a density of one example: an error that is no likelihood, and one that draws a single word.
-MEANS_ONLY = ("multinomial", "squared_error")
+MEANS_ONLY = ("multinomial", "sigmoid_squared_error", "squared_error")
 ROWS, COLUMNS, MEASURED = 4, 8, 100
 
 
