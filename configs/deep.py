@@ -21,7 +21,8 @@ def get_config(name: str | None = None):
     c.optim.eps = 1e-7  # Keras's
     c.train.batch_size = 32
     c.train.epochs = 30
-    return preset(c, name, {"tiny": _tiny, "fashion_mnist": _fashion_mnist})
+    presets = {"tiny": _tiny, "notebook": _notebook, "fashion_mnist": _fashion_mnist, "hinton": _hinton}
+    return preset(c, name, presets)
 
 
 def _tiny(c):
@@ -31,7 +32,27 @@ def _tiny(c):
     c.train.epochs = 2
 
 
+def _notebook(c):
+    _fashion_mnist(c)
+    c.optim.learning_rate = 1e-3
+    c.optim.schedule = "constant"
+    c.optim.warmup = 0.0
+
+
 def _fashion_mnist(c):
     c.data.name = "fashion_mnist"
     c.data.valid = 1 / 60
     c.train.epochs = 10
+
+
+def _hinton(c):
+    c.data.name = "mnist"
+    c.data.valid = 1 / 60
+    c.encoder.widths = (1000, 500, 250)
+    c.decoder.widths = (250, 500, 1000)
+    c.code.size = 30
+    c.code.activation = "linear"
+    c.loss.likelihood = "sigmoid_squared_error"
+    c.optim.learning_rate = 1e-3
+    c.train.batch_size = 100
+    c.train.epochs = 200

@@ -28,7 +28,13 @@ def get_config(name: str | None = None):
     return preset(
         c,
         name,
-        {"tiny": _tiny, "fashion_mnist": _fashion_mnist, "masking": _masking, "salt_and_pepper": _salt_and_pepper},
+        {
+            "tiny": _tiny,
+            "notebook": _notebook,
+            "fashion_mnist": _fashion_mnist,
+            "masking": _masking,
+            "salt_and_pepper": _salt_and_pepper,
+        },
     )
 
 
@@ -37,6 +43,14 @@ def _tiny(c):
     c.encoder.widths = c.decoder.widths = (32,)
     c.code.size = 16
     c.train.epochs = 2
+
+
+def _notebook(c):
+    _fashion_mnist(c)
+    c.optim.learning_rate = 1e-3
+    c.optim.schedule = "constant"
+    c.optim.warmup = 0.0
+    c.optim.eps = 1e-7  # Keras's
 
 
 def _fashion_mnist(c):

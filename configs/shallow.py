@@ -17,7 +17,8 @@ def get_config(name: str | None = None):
     c.optim.eps = 1e-7  # Keras's
     c.train.batch_size = 32
     c.train.epochs = 20
-    return preset(c, name, {"tiny": _tiny, "fashion_mnist": _fashion_mnist})
+    presets = {"tiny": _tiny, "notebook": _notebook, "fashion_mnist": _fashion_mnist, "keras_blog": _keras_blog}
+    return preset(c, name, presets)
 
 
 def _tiny(c):
@@ -26,7 +27,21 @@ def _tiny(c):
     c.train.epochs = 2
 
 
-def _fashion_mnist(c):
+def _notebook(c):
     c.data.name = "fashion_mnist"
     c.data.valid = 1 / 60
     c.train.epochs = 5
+
+
+def _fashion_mnist(c):
+    _notebook(c)
+    c.optim.learning_rate = 3e-3
+    c.optim.schedule = "cosine"
+    c.optim.warmup = 0.05
+
+
+def _keras_blog(c):
+    c.data.name = "mnist"
+    c.data.valid = 1 / 60
+    c.train.batch_size = 256
+    c.train.epochs = 50

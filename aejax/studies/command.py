@@ -65,13 +65,22 @@ def execute(
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     usage = f"python -m aejax.studies.{name} --config=FILE[:PRESET] [--config.KEY=VALUE ...] [--folder=DIR] [--FLAG=..]"
+
+    def body() -> int:
+        asked = _asked(name, argv, define, seeds, usage)
+        return _written(asked, study(asked))
+
+    if {"-h", "-help", "--help"} & set(argv):
+        print(f"usage: {usage}\n\n{inspect.getmodule(study).__doc__}\n{_describe(define, seeds)}")
+        return 0
+    return guarded(name, body)
+
+
+def guarded(name: str, body: Callable[[], int]) -> int:
+    """The exit status of ``body``, or that of what ended it, told in one line on standard error; see ``execute``."""
     try:
-        if {"-h", "-help", "--help"} & set(argv):
-            print(f"usage: {usage}\n\n{inspect.getmodule(study).__doc__}\n{_describe(define, seeds)}")
-            return 0
         with _terminable():
-            asked = _asked(name, argv, define, seeds, usage)
-            return _written(asked, study(asked))
+            return body()
     except Stopped as stopped:
         print("stopped; the same command goes on from there", file=sys.stderr)
         return stopped.status

@@ -11,6 +11,7 @@ so that their differences are paired. Every classifier takes the same steps, and
 labels there are none to spare for a choice of when to stop.
 
 ``--parts=encoder/convs_0,encoder/convs_1`` reuses the lower layers of a net alone; the layers above them start anew.
+``--ways`` leaves some of the three out; classifiers learn at the config's rate, or at ``--learning_rate``.
 """
 
 import sys
@@ -32,6 +33,7 @@ from aejax.studies.runs import Planned, Study
 from aejax.tables import mean_std
 from configs.base import base
 
+WAYS = ("scratch", "frozen", "fine_tuned")
 FEW = 1000  # labels up to which draws vary enough for many to be worth their time
 CURVE = 20  # evaluations of valid along a training
 
@@ -102,6 +104,8 @@ def check(study: Study) -> None:
         raise UserError("config.model='classifier' needs no pretraining here; accepted: model='autoencoder'")
     if config.data.labels:
         raise UserError(f"config.data.labels={config.data.labels} is set by the study; accepted: 0, and --labels")
+    if not flags.ways or not set(flags.ways) <= set(WAYS):
+        raise UserError(f"--ways={','.join(flags.ways)}: accepted are {', '.join(WAYS)}, or several by commas")
     if flags.on not in FEATURES:
         raise UserError(f"--on={flags.on}: accepted are {', '.join(FEATURES)}")
     if not any(part.split("/")[0] == "encoder" for part in flags.parts):
@@ -131,6 +135,8 @@ def plan(study: Study, labels: Mapping[str, int], examples: int) -> tuple[list[P
     flags, batch = study.flags, study.config.train.batch_size
     sources = [study.plan(f"autoencoder_seed{s}", f"autoencoder, seed {s}", {"seed": s}) for s in study.seeds]
     common, planned = of_classifier(study.config, flags.on), {}
+    if flags.learning_rate:
+        common["optim.learning_rate"] = flags.learning_rate
     for text, count in labels.items():
         draws = flags.draws if count <= FEW and count < examples else len(study.seeds)
         scheduled = schedule(count, examples, batch, flags.steps, flags.epochs)
@@ -138,6 +144,8 @@ def plan(study: Study, labels: Mapping[str, int], examples: int) -> tuple[list[P
             seed, source = (x[number % len(study.seeds)] for x in (study.seeds, sources))
             drawn = {"seed": seed + number // len(study.seeds), "data.labels_seed": number if count < examples else 0}
             for way, keys in ways(flags.parts, flags.encoder_rate, str(source.workdir.resolve())).items():
+                if way not in flags.ways:
+                    continue
                 name = f"labels{count}_draw{number}_{way}"
                 told = f"{count:,} labels, draw {number}, {way.replace('_', '-')}"
                 run = study.plan(name, told, {**common, **scheduled, **drawn, **keys})
@@ -162,12 +170,14 @@ def gather(study: Study, labels: Mapping[str, int], planned: Mapping[tuple, Sequ
             for (of, way), runs in planned.items()
             if of == text
         }
-        scratch = [one["test"] for one in found["scratch"]]
-        row: dict[str, Any] = {"labels": count, "asked": text, "draws": len(scratch), "ways": {}}
+        scratch = [one["test"] for one in found.get("scratch", ())]
+        draws = len(next(iter(found.values())))
+        row: dict[str, Any] = {"labels": count, "asked": text, "draws": draws, "ways": {}}
         for way, every in found.items():
+            over = (s - one["test"] for one, s in zip(every, scratch, strict=True)) if scratch else None
             row["ways"][way] = {
                 "test_accuracy": mean_std(100 - one["test"] for one in every),
-                "over_scratch": mean_std(s - one["test"] for one, s in zip(every, scratch, strict=True)),
+                "over_scratch": mean_std(over) if over else None,
                 "each_test_accuracy": [100 - one["test"] for one in every],
                 "steps": [step for step, _ in every[0]["curve"]],
                 "curve": [
@@ -199,7 +209,7 @@ def study(study: Study) -> command.Findings:
     study.train(classifiers)
     numbers = {"test_examples": len(dataset.test), **gather(study, labels, planned)}
     name = study.config.name
-    curves = {"curves": draw_curves(numbers, name)} if numbers["rows"][0]["ways"]["scratch"]["curve"] else {}
+    curves = {"curves": draw_curves(numbers, name)} if next(iter(numbers["rows"][0]["ways"].values()))["curve"] else {}
     return command.Findings(draw(numbers, name), numbers, tabulate(numbers), summarise(numbers), curves)
 
 
@@ -223,6 +233,9 @@ def define(flags: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_float("encoder_rate", 1.0, rate, lower_bound=0.0, flag_values=flags)
     on = "What the head reads: the code, or the encoder's last hidden layer (hidden)."
     absl_flags.DEFINE_string("on", "code", on, flag_values=flags)
+    rate = "The classifiers' learning rate, in place of the config's."
+    absl_flags.DEFINE_float("learning_rate", None, rate, lower_bound=0.0, flag_values=flags)
+    absl_flags.DEFINE_list("ways", list(WAYS), "Which of the three.", flag_values=flags)
     parts = "Whose weights are reused: encoder and code, or layers such as encoder/convs_0."
     absl_flags.DEFINE_list("parts", ["encoder", "code"], parts, flag_values=flags)
 

@@ -15,6 +15,7 @@ LOOK = {
     "frozen": (figure.BLUE, "o", "--"),
     "fine_tuned": (figure.VERMILLION, "s", "-"),
 }
+SCRATCH = "scratch"
 NAMES = {"scratch": "from scratch", "frozen": "frozen", "fine_tuned": "fine-tuned"}
 
 
@@ -25,7 +26,7 @@ def tabulate(numbers: Mapping[str, Any]) -> list[dict[str, Any]]:
             "labels": row["labels"],
             "encoder": NAMES[way],
             "test accuracy %": found["test_accuracy"],
-            "points over scratch": None if way == "scratch" else found["over_scratch"],
+            "points over scratch": None if way == SCRATCH else found["over_scratch"],
             "draws": row["draws"],
         }
         for row in numbers["rows"]
@@ -39,7 +40,7 @@ def draw(numbers: Mapping[str, Any], name: str) -> Figure:
     f = figure.new(5.6, 3.8)
     axes = f.subplots()
     counts = [row["labels"] for row in rows]
-    for way, (colour, marker, line) in LOOK.items():
+    for way, (colour, marker, line) in _looks(rows):
         means = [row["ways"][way]["test_accuracy"] for row in rows]
         bands.draw(axes, counts, means, NAMES[way], colour, marker, line)
     figure.tidy(axes)
@@ -56,6 +57,11 @@ def draw(numbers: Mapping[str, Any], name: str) -> Figure:
     return f
 
 
+def _looks(rows: list[Mapping[str, Any]]) -> list[tuple[str, tuple[str, str, str]]]:
+    """The ways that there are, and how each is drawn."""
+    return [(way, look) for way, look in LOOK.items() if way in rows[0]["ways"]]
+
+
 def draw_curves(numbers: Mapping[str, Any], name: str) -> Figure:
     """Error on valid against the training step, a panel for each number of labels."""
     rows = numbers["rows"]
@@ -64,7 +70,7 @@ def draw_curves(numbers: Mapping[str, Any], name: str) -> Figure:
     f = figure.new(figure.PAGE if columns > 1 else 4.5, 0.7 + 2.5 * lines)
     panels = f.subplots(lines, columns, squeeze=False).ravel()
     for axes, row in zip(panels, rows, strict=False):
-        for way, (colour, marker, line) in LOOK.items():
+        for way, (colour, marker, line) in _looks(rows):
             found = row["ways"][way]
             bands.draw(axes, found["steps"], found["curve"], NAMES[way], colour, marker, line)
         figure.tidy(axes)
@@ -85,9 +91,17 @@ def summarise(numbers: Mapping[str, Any]) -> list[str]:
         ways = row["ways"]
         told = ", ".join(f"{NAMES[way]} {found['test_accuracy']}" for way, found in ways.items())
         lines.append(f"{row['labels']:,} labels: test accuracy in percent {told}.")
-        best = max(("frozen", "fine_tuned"), key=lambda way: ways[way]["test_accuracy"].mean)
-        lines.append(f"  {_verdict(ways[best]['over_scratch'], NAMES[best])}")
-    return [*lines, *_worth(numbers["rows"]), *_against_all(numbers["rows"])]
+        if best := _best(ways):
+            lines.append(f"  {_verdict(ways[best]['over_scratch'], NAMES[best])}")
+    rows = numbers["rows"]
+    return [*lines, *_worth(rows), *_against_all(rows)] if _best(rows[0]["ways"]) else lines
+
+
+def _best(ways: Mapping[str, Any]) -> str | None:
+    """The better way of using what was pretrained; None where that is not compared with scratch."""
+    pretrained = [way for way in ways if way != SCRATCH]
+    compared = SCRATCH in ways and pretrained
+    return max(pretrained, key=lambda way: ways[way]["test_accuracy"].mean) if compared else None
 
 
 def _verdict(over: Mean, name: str) -> str:
@@ -105,10 +119,9 @@ def _against_all(rows: list[Mapping[str, Any]]) -> list[str]:
     """Pretraining with the fewest labels beside the same net with the most."""
     if len(rows) < 2:
         return []
-    ways = {way: rows[0]["ways"][way]["test_accuracy"] for way in ("frozen", "fine_tuned")}
-    way = max(ways, key=lambda name: ways[name].mean)
+    way = _best(rows[0]["ways"])
     every = rows[-1]["ways"]["scratch"]["test_accuracy"]
-    gap = f"{ways[way].mean - every.mean:+.2f} points"
+    gap = f"{rows[0]['ways'][way]['test_accuracy'].mean - every.mean:+.2f} points"
     few, most = (f"{row['labels']:,}" for row in (rows[0], rows[-1]))
     return [f"Pretrained, {NAMES[way]}, with {few} labels: {gap} beside scratch with {most} ({every})."]
 
@@ -117,7 +130,7 @@ def _worth(rows: list[Mapping[str, Any]]) -> list[str]:
     """With how many labels scratch first reaches what pretraining reaches with fewer."""
     lines = []
     for row in rows[:-1]:
-        best = max(row["ways"][way]["test_accuracy"].mean for way in ("frozen", "fine_tuned"))
+        best = row["ways"][_best(row["ways"])]["test_accuracy"].mean
         if row["ways"]["scratch"]["test_accuracy"].mean >= best:
             continue
         more = [r["labels"] for r in rows if r["ways"]["scratch"]["test_accuracy"].mean >= best]

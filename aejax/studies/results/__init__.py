@@ -1,0 +1,177 @@
+"""The figures that papers and courses print, and what aejax comes to in their settings.
+
+    python -m aejax.studies.results [ROW ...] [--folder=DIR] [--minutes=N] [--publish=README.md]
+
+Each row is a question with its lines in ``rows.py``: a command that trains, over the seeds that it names, and a
+question asked of what it left behind. What is missing is trained, what was stopped goes on, and nothing is done twice.
+The table has every row; of those that have not been trained, that they have not. It is written into the folder as
+``results.md``, ``results.csv`` and ``results.json``, with a figure a row.
+"""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from absl import flags as absl_flags
+
+from aejax import files, tables
+from aejax.analysis.figure import save
+from aejax.errors import UserError
+from aejax.studies import command
+from aejax.studies.results import figures, table
+from aejax.studies.results.definitions import Line, Row
+from aejax.studies.results.laboratory import Laboratory, Missing
+from aejax.studies.results.rows import ROWS
+from aejax.studies.runs import Stopped
+
+FOLDER = Path("runs") / "studies" / "results"
+NOT_RUN = "not run"
+NUMBERS = ".readme/results.json"  # beside a file that has the table, the numbers behind it
+
+
+def train(rows: Sequence[Row], laboratory: Laboratory) -> dict[Line, str]:
+    """Train and ask what the rows are about, one after another: the lines that there is no figure of, and why.
+
+    Raises:
+      Stopped: by a signal.
+    """
+    missing = {}
+    for row in rows:
+        for line in row.lines:
+            try:
+                laboratory.train(line.experiment)
+                laboratory.figures(line)
+            except Missing as reason:
+                missing[line] = str(reason)
+                print(f"{row.name}, {line.setting}: {reason}", file=sys.stderr, flush=True)
+    return missing
+
+
+def gather(rows: Sequence[Row], laboratory: Laboratory, missing: dict[Line, str]) -> list[dict[str, Any]]:
+    """All rows as JSON, with the figures that there are."""
+    return [
+        {**table.head(row), "lines": [_entry(line, laboratory, missing.get(line, NOT_RUN)) for line in row.lines]}
+        for row in rows
+    ]
+
+
+def _entry(line: Line, laboratory: Laboratory, reason: str) -> dict[str, Any]:
+    found = None
+    if laboratory.finished(line.experiment) and laboratory.answered(line):
+        found = laboratory.figures(line)
+    seconds = laboratory.seconds(line.experiment) + laboratory.asking(line)
+    more = {"reason": reason, "seconds": seconds, "device": laboratory.device(line.experiment)}
+    return table.entry(line, laboratory.folder, found, **more)
+
+
+def write(folder: Path, rows: Sequence[dict[str, Any]], publish: str) -> list[str]:
+    """Write the table in all its forms, and give the lines that show it.
+
+    Args:
+      folder: of the results.
+      rows: as ``gather`` gives them.
+      publish: a file with a place for the table; "": none.
+
+    Raises:
+      UserError: it has no such place.
+    """
+    numbers = folder / "results.json"
+    before = files.read_json(numbers)["rows"] if numbers.exists() else []
+    rows = table.kept(rows, before)
+    for row in rows:
+        if picture := figures.draw(row):
+            save(picture, folder / f"results_{row['name']}.png")
+    flat = [{"row": row["name"], **table.cells(line)} for row in rows for line in row["lines"]]
+    tables.write_csv(folder / "results.csv", flat)
+    files.write_text(folder / "results.md", table.markdown(rows) + "\n")
+    files.write_json(numbers, {"study": "results", "rows": rows})
+    if publish:
+        into = Path(publish)
+        try:
+            files.write_text(into, table.put(into.read_text(encoding="utf-8"), table.markdown(rows)))
+        except (OSError, ValueError) as error:
+            raise UserError(f"--publish={publish}: {error}") from None
+        files.write_json(into.parent / NUMBERS, {"study": "results", "rows": rows})
+    short = [{key: cell for key, cell in line.items() if key != "device"} for line in flat]
+    return [tables.text(short), "", str(folder / "results.md"), str(numbers)]
+
+
+@contextmanager
+def limited(minutes: float) -> Iterator[None]:
+    """Within it the process is sent SIGTERM after so many minutes, which saves what trains; 0: never."""
+    timer = threading.Timer(60 * minutes, os.kill, (os.getpid(), signal.SIGTERM))
+    timer.daemon = True
+    if minutes:
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def asked(names: Sequence[str], rows: Sequence[Row]) -> list[Row]:
+    """The rows of these names; all of them where there are none.
+
+    Raises:
+      UserError: there is no such row.
+    """
+    known = {row.name: row for row in rows}
+    for name in names:
+        if name not in known:
+            raise UserError(f"no row {name!r}; accepted: {', '.join(known)}")
+    return [known[name] for name in names] or list(rows)
+
+
+def study(names: Sequence[str], flags: absl_flags.FlagValues, rows: Sequence[Row] = ROWS) -> int:
+    """Train, ask, write, tell: the exit status, 0, 1 where a line asked for has no figure, or 128 + n."""
+    wanted = asked(names, rows)
+    folder, status, missing = Path(flags.folder), 0, {}
+    laboratory = Laboratory(folder)
+    if flags.train:
+        try:
+            with limited(flags.minutes):
+                missing = train(wanted, laboratory)
+        except Stopped as stopped:
+            status = stopped.status
+            print("stopped; the same command goes on from there", file=sys.stderr)
+    lines = write(folder, gather(rows, laboratory, missing), flags.publish)
+    print("\n".join(lines), flush=True)
+    return status or int(bool(missing))
+
+
+def define(flags: absl_flags.FlagValues) -> None:
+    """The flags."""
+    absl_flags.DEFINE_string("folder", str(FOLDER), "Where the runs and the table lie.", flag_values=flags)
+    minutes = "Stop after so many, with all saved: the same command goes on. 0: do not."
+    absl_flags.DEFINE_float("minutes", 0.0, minutes, lower_bound=0.0, flag_values=flags)
+    train = "Train and ask what is missing; --notrain writes the table of what is there."
+    absl_flags.DEFINE_boolean("train", True, train, flag_values=flags)
+    publish = "A file to put the table into, between its two marks; the numbers go into .readme beside it."
+    absl_flags.DEFINE_string("publish", "", publish, flag_values=flags)
+    absl_flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", flag_values=flags)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit status; see ``study``, and 2 after a user's mistake."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+
+    def body() -> int:
+        flags = absl_flags.FlagValues()
+        define(flags)
+        try:
+            names = flags(["results", *argv])[1:]
+        except absl_flags.Error as error:
+            accepted = ", ".join(f"--{flag}" for flag in flags if flag not in ("h", "help"))
+            raise UserError(f"{' '.join(str(error).split())}; accepted: {accepted}") from None
+        if flags.help:
+            shown = "\n".join(f"  --{flag}: {flags[flag].help}" for flag in flags if flag not in ("h", "help"))
+            print(f"{__doc__}\n{shown}\n\n" + "\n".join(f"  {row.name}: {row.title}" for row in ROWS))
+            return 0
+        return study(names, flags)
+
+    return command.guarded("results", body)

@@ -1,0 +1,97 @@
+"""What a table of results is made of: experiments that a command trains, and lines that each ask one figure of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+FOLDERS = {"main": "workdir"}  # the flag that says where a command of aejax writes; of a study it is "folder"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What one command trains.
+
+    Attributes:
+      name: its folder, below that of the results.
+      module: of aejax: ``main``, or ``studies.<name>``.
+      flags: all but the folder.
+      platform: the one that has the time for it (``gpu``); "": any.
+    """
+
+    name: str
+    module: str
+    flags: tuple[str, ...]
+    platform: str = ""
+
+    def argv(self, folder: Path) -> list[str]:
+        """The arguments after the module's name."""
+        return [*self.flags, f"--{FOLDERS.get(self.module, 'folder')}={folder / self.name}"]
+
+    def told(self, folder: Path) -> str:
+        """The command as it is typed."""
+        return " ".join(["python -m", f"aejax.{self.module}", *map(quoted, self.argv(folder))])
+
+    def runs(self, folder: Path, pattern: str = "") -> list[Path]:
+        """The workdirs of its runs: a sweep's members, those that match the pattern, or the one that it is."""
+        if pattern:
+            return sorted((folder / self.name).glob(pattern))
+        members = sorted((folder / self.name / "members").glob("[0-9]*"), key=lambda path: int(path.name))
+        return members or [folder / self.name]
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """One line of the table: a figure of an experiment, or a few that belong together.
+
+    Attributes:
+      setting: what was trained, in words.
+      measure: what is measured, with its unit.
+      experiment: what is asked.
+      at: name -> where its figure stands in the JSON that is left behind: keys apart by slashes, the number of a list's
+        entry, or ``key=value``, which holds for one of them. A single figure has the name "".
+      ask: name of an analysis, then its flags, for each of the runs; (): the experiment is a study, whose JSON is read.
+      runs: of a study, the pattern of the runs that are asked.
+      published: name -> the figure in the literature, where there is one.
+      source: of that.
+    """
+
+    setting: str
+    measure: str
+    experiment: Experiment
+    at: Mapping[str, str]
+    ask: tuple[str, ...] = ()
+    runs: str = ""
+    published: Mapping[str, float] = field(default_factory=dict)
+    source: str = ""
+
+    def asked(self, folder: Path) -> str:
+        """The command that asks, as it is typed for one run; "" of a study, which has told already."""
+        if not self.ask:
+            return ""
+        name, *flags = self.ask
+        where = f"--workdir={folder / self.experiment.name}{f'/{self.runs}' if self.runs else ''}"
+        return " ".join(["python -m", f"aejax.analysis.{name}", where, *map(quoted, flags)])
+
+
+@dataclass(frozen=True)
+class Row:
+    """Lines about one question.
+
+    Attributes:
+      name: what the command line calls it.
+      title: what it is about.
+      lines: in order.
+    """
+
+    name: str
+    title: str
+    lines: Sequence[Line]
+
+    def experiments(self) -> list[Experiment]:
+        """Each once, in order."""
+        return list(dict.fromkeys(line.experiment for line in self.lines))
+
+
+def quoted(flag: str) -> str:
+    """A flag as a shell needs it."""
+    return f"'{flag}'" if set(flag) & set("(){}*?&;<>| ") else flag
