@@ -25,7 +25,7 @@ def get_config(name: str | None = None):
     c.optim.schedule = "cosine"
     c.train.batch_size = 100
     c.train.epochs = 50
-    return preset(c, name, {"tiny": _tiny, "mnist": _mnist, "fresh": _fresh})
+    return preset(c, name, {"tiny": _tiny, "mnist": _mnist, "fashion_mnist": _fashion_mnist, "fresh": _fresh})
 
 
 def _tiny(c):
@@ -40,6 +40,11 @@ def _mnist(c):
     c.data.name = "mnist"
     c.data.valid = 1 / 12
     c.train.epochs = 20
+
+
+def _fashion_mnist(c):
+    _mnist(c)
+    c.data.name = "fashion_mnist"
 
 
 def _fresh(c):

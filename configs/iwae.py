@@ -26,7 +26,7 @@ def get_config(name: str | None = None):
     c.code.samples = 5
     c.train.batch_size = 20
     c.train.epochs = 50
-    return preset(c, name, {"tiny": _tiny, "mnist": _mnist, "k50": _k50})
+    return preset(c, name, {"tiny": _tiny, "mnist": _mnist, "paper": _paper, "k50": _k50})
 
 
 def _tiny(c):
@@ -38,8 +38,21 @@ def _tiny(c):
 
 def _mnist(c):
     c.data.name = "mnist"
-    c.data.valid = 1 / 12
-    c.train.epochs = 10
+    c.data.valid = 1 / 60
+    c.optim.schedule = "cosine"
+    c.train.batch_size = 100
+    c.train.epochs = 100
+
+
+def _paper(c):
+    """3^i epochs at ``1e-3 · 10^(−i/7)`` for i = 0 … 7."""
+    c.data.name = "mnist"
+    c.data.valid = 1 / 60
+    c.optim.eps = 1e-4
+    c.optim.schedule = "step"
+    c.optim.milestones = tuple((3**i - 1) / 2 / 3280 for i in range(1, 8))
+    c.optim.factor = 10 ** (-1 / 7)
+    c.train.epochs = 3280
 
 
 def _k50(c):

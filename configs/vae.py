@@ -33,6 +33,8 @@ def get_config(name: str | None = None):
         {
             "tiny": _tiny,
             "mnist": _mnist,
+            "fixed": _fixed,
+            "fashion_mnist": _fashion_mnist,
             "plane": _plane,
             "beta": _beta,
             "free_bits": _free_bits,
@@ -53,6 +55,29 @@ def _mnist(c):
     c.data.name = "mnist"
     c.data.valid = 1 / 12
     c.train.epochs = 10
+
+
+def _fixed(c):
+    c.data.name = "mnist"
+    c.data.valid = 1 / 6
+    c.data.binarise = "fixed"
+    c.encoder.widths = c.decoder.widths = (400,)
+    c.code.size = 40
+    c.optim.learning_rate = 1e-4
+    c.optim.schedule = "step"
+    c.optim.milestones = (200 / 500, 350 / 500)
+    c.optim.factor = 10 ** (-1 / 5)
+    c.train.batch_size = 100
+    c.train.epochs = 500
+
+
+def _fashion_mnist(c):
+    c.data.name = "fashion_mnist"
+    c.data.valid = 1 / 60
+    c.encoder.widths = c.decoder.widths = (300, 300)
+    c.code.size = 40
+    c.optim.schedule = "cosine"
+    c.train.epochs = 100
 
 
 def _plane(c):

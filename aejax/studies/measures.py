@@ -13,7 +13,7 @@ from aejax.trainer import Trainer
 
 SPLITS = ("train", "valid", "test")
 BLOCK = 5000  # examples at a time
-PCA_EXAMPLES = 10_000  # of train, evenly spaced, that components are found from
+PCA_EXAMPLES = 60_000  # of train, evenly spaced, that components are found from
 
 
 def figures(run: Any, dataset: Dataset, splits: Sequence[str] = SPLITS) -> dict[str, dict[str, float]]:

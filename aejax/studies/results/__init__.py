@@ -30,7 +30,6 @@ from aejax.studies.results.rows import ROWS
 from aejax.studies.runs import Stopped
 
 FOLDER = Path("runs") / "studies" / "results"
-NOT_RUN = "not run"
 NUMBERS = ".readme/results.json"  # beside a file that has the table, the numbers behind it
 
 
@@ -55,7 +54,7 @@ def train(rows: Sequence[Row], laboratory: Laboratory) -> dict[Line, str]:
 def gather(rows: Sequence[Row], laboratory: Laboratory, missing: dict[Line, str]) -> list[dict[str, Any]]:
     """All rows as JSON, with the figures that there are."""
     return [
-        {**table.head(row), "lines": [_entry(line, laboratory, missing.get(line, NOT_RUN)) for line in row.lines]}
+        {**table.head(row), "lines": [_entry(line, laboratory, missing.get(line, line.experiment.reason)) for line in row.lines]}
         for row in rows
     ]
 

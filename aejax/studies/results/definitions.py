@@ -23,6 +23,11 @@ class Experiment:
     flags: tuple[str, ...]
     platform: str = ""
 
+    @property
+    def reason(self) -> str:
+        """Why there is no figure where nothing has gone wrong."""
+        return f"not run: for a {self.platform.upper()}" if self.platform else "not run"
+
     def argv(self, folder: Path) -> list[str]:
         """The arguments after the module's name."""
         return [*self.flags, f"--{FOLDERS.get(self.module, 'folder')}={folder / self.name}"]
@@ -90,6 +95,17 @@ class Row:
     def experiments(self) -> list[Experiment]:
         """Each once, in order."""
         return list(dict.fromkeys(line.experiment for line in self.lines))
+
+
+def trained(name: str, config: str, seeds: str, *keys: str, platform: str = "") -> Experiment:
+    """A config over seeds such as ``0,1,2``; the keys are set as ``code.size=16``."""
+    given = (f"--config=configs/{config}", f"--config.sweep.seed={seeds}", *(f"--config.{key}" for key in keys))
+    return Experiment(name, "main", given, platform)
+
+
+def studied(name: str, study: str, config: str, *flags: str, platform: str = "") -> Experiment:
+    """A study of a config."""
+    return Experiment(name, f"studies.{study}", (f"--config=configs/{config}", *flags), platform)
 
 
 def quoted(flag: str) -> str:

@@ -66,7 +66,7 @@ class Laboratory:
         if self.finished(experiment):
             return
         if experiment.platform and experiment.platform != jax.default_backend():
-            raise Missing(f"not run: for a {experiment.platform.upper()}")
+            raise Missing(experiment.reason)
         print(f"{experiment.name}: {experiment.told(self.folder)}", flush=True)
         entry = {"command": self._key(experiment), "seconds": 0.0, "finished": False, "device": device()}
         entry |= self._known(experiment)

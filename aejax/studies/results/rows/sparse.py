@@ -1,0 +1,80 @@
+"""Sparse codes: what a linear classifier makes of them, and how many of their units die."""
+
+from aejax.studies.results.definitions import Line, Row, trained
+
+THREE, FIVE = "0,1,2", "0,1,2,3,4"
+WTA = "Makhzani & Frey 2015"
+SVM, PROBE = {"": "svm/codes/test_accuracy"}, ("probe", "--classifiers=svm")
+MEASURE = "linear SVM on codes, test accuracy, %"
+
+WINNER_TAKE_ALL = Row(
+    "winner_take_all",
+    "Winner-take-all, fully connected",
+    (
+        Line(
+            "MNIST, 2000 units, lifetime sparsity 5 %",
+            MEASURE,
+            trained("wta_mnist", "wta.py:mnist", THREE),
+            SVM,
+            PROBE,
+            published={"": 98.8},
+            source=WTA,
+        ),
+        Line("8×8 digits, 256 units, 7 %", MEASURE, trained("wta_digits", "wta.py:digits", FIVE), SVM, PROBE),
+    ),
+)
+
+K_SPARSE = Row(
+    "k_sparse",
+    "k-sparse, and convolutional winner-take-all",
+    (
+        Line(
+            "MNIST, k-sparse, 1000 units, k 25",
+            MEASURE,
+            trained("ksparse_mnist", "ksparse.py:mnist", THREE),
+            SVM,
+            PROBE,
+            published={"": 98.65},
+            source="Makhzani & Frey 2013",
+        ),
+        Line("MNIST, winner-take-all, 16 maps", MEASURE, trained("conv_wta_16", "conv_wta.py:mnist", "0"), SVM, PROBE),
+        Line(
+            "MNIST, winner-take-all, 128 maps",
+            MEASURE,
+            trained("conv_wta_128", "conv_wta.py:maps128", "0", platform="gpu"),
+            SVM,
+            PROBE,
+            published={"": 99.36},
+            source=WTA,
+        ),
+    ),
+)
+
+DICTIONARY = ("code.size=4096", "data.name=mnist5k")
+DEAD = {"": "final/train/dead_share"}
+SHARE = "share of the units silent for an epoch"
+
+DEAD_UNITS = Row(
+    "dead_units",
+    "TopK, 4096 units, 32 active, 3,600 digits",
+    (
+        Line(
+            "encoder starts as the dictionary's transpose, AuxK",
+            SHARE,
+            trained("topk_with", "topk.py", THREE, *DICTIONARY),
+            DEAD,
+            ("losses",),
+            published={"": 0.07},
+            source="Gao et al. 2024, language model",
+        ),
+        Line(
+            "neither",
+            SHARE,
+            trained("topk_without", "topk.py", THREE, *DICTIONARY, "loss.aux_k=0.0", "decoder.name=mlp"),
+            DEAD,
+            ("losses",),
+            published={"": 0.9},
+            source="Gao et al. 2024, at most",
+        ),
+    ),
+)
