@@ -54,13 +54,13 @@ def train(rows: Sequence[Row], laboratory: Laboratory) -> dict[Line, str]:
 def gather(rows: Sequence[Row], laboratory: Laboratory, missing: dict[Line, str]) -> list[dict[str, Any]]:
     """All rows as JSON, with the figures that there are."""
     return [
-        {**table.head(row), "lines": [_entry(line, laboratory, missing.get(line, line.experiment.reason)) for line in row.lines]}
+        {**table.head(row), "lines": [_entry(line, laboratory, missing.get(line, "")) for line in row.lines]}
         for row in rows
     ]
 
 
 def _entry(line: Line, laboratory: Laboratory, reason: str) -> dict[str, Any]:
-    found = None
+    found, reason = None, reason or line.experiment.reason
     if laboratory.finished(line.experiment) and laboratory.answered(line):
         found = laboratory.figures(line)
     seconds = laboratory.seconds(line.experiment) + laboratory.asking(line)
