@@ -40,8 +40,7 @@ def _mnist(c):
     c.data.name = "mnist"
     c.data.valid = 1 / 60
     c.optim.schedule = "cosine"
-    c.train.batch_size = 100
-    c.train.epochs = 100
+    c.train.epochs = 80
 
 
 def _paper(c):
