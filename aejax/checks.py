@@ -82,7 +82,7 @@ RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "greedy.epochs": _not_negative,
     "start.parts": (lambda v: {p.split("/")[0] for p in v} <= PARTS, "encoder, code, decoder, likelihood, or below"),
     "train.batch_size": _positive,
-    "train.epochs": _positive,
+    "train.epochs": _not_negative,
     "train.steps_per_call": _not_negative,
     "train.early_stopping": _not_negative,
     "eval.epochs": _positive,
@@ -126,6 +126,8 @@ def check(config: Mapping) -> None:
     schema.keys_read(config)
     schema.check(config)
     greedy.check(config)
+    if not config["train"]["epochs"] and not config["greedy"]["epochs"]:
+        raise UserError("config.train.epochs=0 trains nothing; accepted: 1 or more, or with greedy.epochs 0 or more")
     size, k = config["code"]["size"], config["code"]["k"]
     if "code.k" in schema.keys_read(config) and k > size and config["encoder"]["name"] != "allconv":
         raise UserError(f"config.code.k={k} of code.size={size} units; accepted: 1 to {size}")

@@ -6,7 +6,8 @@ already (Vincent et al., "Stacked Denoising Autoencoders", JMLR 11, 2010, sectio
 3.5). For an encoder of widths (n₁, n₂) and a code of n₃ the layers are
 n₀-n₁-n₀, n₁-n₂-n₁ and n₂-n₃-n₂, in ``<workdir>/layer_1`` … ``layer_3``: runs like any
 other, resumed and analysed like any other. The stack starts from their weights
-and is trained as a whole (fine-tuned) in the workdir itself.
+and is trained as a whole (fine-tuned) in the workdir itself; with
+``train.epochs=0`` it stays as they made it.
 """
 
 from collections.abc import Callable, Mapping

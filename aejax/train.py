@@ -160,18 +160,25 @@ def end_epoch(trainer: Trainer, metrics: logs.Metrics, progress: logs.Progress, 
     trainer.reset_sums()
     shown = {"loss": figures["loss"]}
     if len(trainer.dataset.valid) and (epoch % trainer.config.eval.epochs == 0 or trainer.step == trainer.total):
-        valid = trainer.split_figures(trainer.dataset.valid)
-        metrics.write(trainer.step, epoch, "valid", valid)
-        trainer.note_valid(valid["loss"])
-        shown["valid"] = valid["loss"]
+        shown["valid"] = validate(trainer, metrics, epoch)
     if curve_of_test(trainer.config.eval, epoch, 0):
         test(trainer, metrics)
     progress.epoch_end(trainer.step, shown)
     pictures.draw(epoch)
 
 
+def validate(trainer: Trainer, metrics: logs.Metrics, epoch: int) -> float:
+    """Write the line of valid, and give its loss."""
+    valid = trainer.split_figures(trainer.dataset.valid)
+    metrics.write(trainer.step, epoch, "valid", valid)
+    trainer.note_valid(valid["loss"])
+    return valid["loss"]
+
+
 def finish(trainer: Trainer, metrics: logs.Metrics) -> None:
-    """Evaluate test with the last weights."""
+    """Evaluate test with the last weights; valid too of a stack that stays as its layers made it."""
+    if not trainer.total and len(trainer.dataset.valid):
+        validate(trainer, metrics, 0)
     if trainer.tested != trainer.step:
         test(trainer, metrics)
     trainer.meta["finished"] = True

@@ -167,7 +167,8 @@ def base() -> ConfigDict:
 
     c.train = ConfigDict()
     c.train.batch_size = 100  # examples a step, over all devices together
-    c.train.epochs = 10  # passes over train; the examples that do not fill a batch wait for another epoch
+    c.train.epochs = 10  # passes over train; the examples that do not fill a batch wait for another epoch. 0: a stack
+    # of greedy.epochs stays as its layers made it
     c.train.steps_per_call = 0  # steps run by one call of the compiled program; 0: about a second's worth
     c.train.early_stopping = 0  # evaluations of valid without a better loss before the run stops; 0: never
 

@@ -7,7 +7,7 @@ import pytest
 from ml_collections import FrozenConfigDict
 
 import aejax
-from aejax import data, greedy, train
+from aejax import data, files, greedy, train
 from aejax.train import Pace
 from tests import configurations
 
@@ -18,6 +18,21 @@ def stacked(tmp_path_factory):
     config = configurations.load("stacked", {"train.epochs": 1, "greedy.epochs": 1, "optim.learning_rate": 1e-9})
     assert train.run(config, folder) == 0
     return folder
+
+
+def test_a_stack_that_is_not_trained_as_a_whole_stays_as_its_layers_made_it(tmp_path):
+    config = configurations.load("stacked", {"train.epochs": 0, "greedy.epochs": 1})
+    assert train.run(config, tmp_path) == 0
+    run = aejax.load(tmp_path)
+    for number in range(3):
+        layer = aejax.load(tmp_path / f"layer_{number + 1}").variables["params"]
+        for kind in ("kernel", "bias"):
+            mine = run.variables["params"]["encoder"][f"layers_{number}"][kind]
+            np.testing.assert_array_equal(mine, layer["encoder"]["layers_0"][kind])
+    splits = [row["split"] for row in files.read_lines(tmp_path / "metrics.jsonl")]
+    assert splits == ["valid", "test"] and aejax.load(tmp_path, best=True).step == 0
+    assert train.run(config, tmp_path) == 0  # finished
+    assert len(files.read_lines(tmp_path / "metrics.jsonl")) == 2
 
 
 def test_each_layer_is_a_run_of_its_own(stacked):
