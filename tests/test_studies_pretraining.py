@@ -40,12 +40,28 @@ def test_every_number_of_labels_gets_as_many_steps_and_passes():
     assert schedule(50, 3600, 64, steps=11, epochs=1)["train.epochs"] == 3  # of 5 steps
 
 
-def test_few_labels_are_drawn_often():
-    flags = SimpleNamespace(draws=10, steps=1, epochs=1, parts=["encoder"], encoder_rate=1.0, on="code")
+def plan(labels, **changes):
+    flags = {"draws": 10, "steps": 1, "epochs": 1, "parts": ["encoder"], "encoder_rate": 1.0, "on": "code"}
+    flags |= {"ways": pretraining.WAYS, "learning_rate": None, **changes}
     made = lambda name, told, changes: SimpleNamespace(workdir=Path(name), changes=changes)  # noqa: E731
-    config = configurations.load("shallow")
-    study = SimpleNamespace(flags=flags, config=config, seeds=[3, 7], plan=made)
-    _, planned = pretraining.plan(study, {"1000": 1000, "1001": 1001, "all": 3600}, 3600)
+    study = SimpleNamespace(
+        flags=SimpleNamespace(**flags), config=configurations.load("shallow"), seeds=[3, 7], plan=made
+    )
+    return pretraining.plan(study, labels, 3600)
+
+
+def test_ways_that_are_left_out_are_not_trained_and_classifiers_have_a_rate_of_their_own():
+    sources, planned = plan({"100": 100}, ways=["fine_tuned"], learning_rate=0.07)
+    assert list(planned) == [("100", "fine_tuned")]
+    assert {run.changes["optim.learning_rate"] for run in planned["100", "fine_tuned"]} == {0.07}
+    assert all("optim.learning_rate" not in run.changes for run in sources)
+    _, planned = plan({"100": 100})
+    assert [way for _, way in planned] == list(pretraining.WAYS)
+    assert not any("optim.learning_rate" in run.changes for runs in planned.values() for run in runs)
+
+
+def test_few_labels_are_drawn_often():
+    _, planned = plan({"1000": 1000, "1001": 1001, "all": 3600})
     assert [len(planned[text, "scratch"]) for text in ("1000", "1001", "all")] == [10, 2, 2]
     assert {run.changes["data.labels_seed"] for run in planned["1000", "frozen"]} == set(range(10))
     assert {run.changes["data.labels_seed"] for run in planned["all", "frozen"]} == {0}
@@ -61,11 +77,12 @@ def test_ways_take_and_freeze_what_is_named():
 
 
 def test_a_classifier_has_no_penalties_of_the_autoencoder(tiny):
-    config = FrozenConfigDict(tiny("sparse"))
+    config = FrozenConfigDict(tiny("sparse", {"corruption.name": "masking"}))
     keys = of_classifier(config, "hidden")
     assert config.loss.l1 > 0 and keys["loss.l1"] == 0
     assert (keys["model"], keys["classifier.on"], keys["checkpoint.best"]) == ("classifier", "hidden", False)
-    assert not any(key.startswith(("encoder.", "code.", "data.", "corruption.")) for key in keys)
+    assert keys["corruption.name"] == "none"  # which is what pretraining alone does
+    assert not any(key.startswith(("encoder.", "code.", "data.")) for key in keys)
 
 
 @pytest.fixture(scope="module")
@@ -142,9 +159,23 @@ def test_sentences_follow_the_numbers():
     assert "+30.00 points over scratch in one draw" in told[1] and "none of these numbers, up to 200" in told[4]
 
 
+def test_without_scratch_nothing_is_compared_with_it():
+    numbers = rows((100, [50, 52], [60, 66], [30, 30]), (200, [51, 51], [70, 70], [9, 9]))
+    for row in numbers["rows"]:
+        del row["ways"]["scratch"]
+        for found in row["ways"].values():
+            found["over_scratch"] = None
+    told = pretraining_report.summarise(numbers)
+    assert len(told) == 2 and told[0] == "100 labels: test accuracy in percent frozen 63.0 ± 4.2, fine-tuned 30 ± 0."
+    assert [line["points over scratch"] for line in pretraining_report.tabulate(numbers)] == [None] * 4
+    drawn = pretraining_report.draw(numbers, "net").axes[0]
+    assert [text.get_text() for text in drawn.get_legend().get_texts()] == ["frozen", "fine-tuned"]
+
+
 @pytest.mark.parametrize(
     "arguments, told",
     [(["--labels=5"], "--labels=5"), (["--on=head"], "accepted are hidden, code"),
+     (["--ways=thawed"], "accepted are scratch, frozen"),
      (["--parts=decoder"], "--parts=decoder"), (["--config.data.labels=10"], "config.data.labels=10"),
      (["--parts=encoder/convs_0"], "accepted: code, encoder, encoder/layers_0"),
      (["--parts=encoder/layers_0", "--encoder_rate=0.1"], "start anew"),

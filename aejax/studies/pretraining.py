@@ -72,9 +72,10 @@ def numbers_of_labels(given: Sequence[str], examples: int, classes: int) -> dict
 
 
 def of_classifier(config: FrozenConfigDict, on: str) -> dict[str, Any]:
-    """The keys that make a classifier of an autoencoder's config: what only the autoencoder reads is at its default."""
-    default = base()
-    reset = {f"{section}.{key}": default[section][key] for section in ("loss", "greedy") for key in default[section]}
+    """The keys that make a classifier of an autoencoder's config: what only the autoencoder reads is at its default,
+    and its input is not corrupted (Vincent et al., JMLR 11, 2010, section 3.5)."""
+    default, sections = base(), ("loss", "greedy", "corruption")
+    reset = {f"{section}.{key}": default[section][key] for section in sections for key in default[section]}
     return {**reset, "model": "classifier", "classifier.on": on, "checkpoint.best": False, "train.early_stopping": 0}
 
 

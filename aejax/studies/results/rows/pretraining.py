@@ -41,6 +41,7 @@ CONTRACTIVE = Row(
 def stack(name: str, setting: str, error: float, *keys: str) -> Line:
     """A stack of three layers, trained one after another, then as a classifier."""
     flags = (f"--seeds={THREE}", "--labels=all", "--ways=fine_tuned", "--learning_rate=1e-3", "--epochs=20")
+    keys = ("train.epochs=0", "optim.schedule=cosine", *keys)
     experiment = studied(name, "pretraining", "stacked.py:mnist", *flags, *(f"--config.{key}" for key in keys))
     published = {"published": {"": 100 - error}, "source": "Vincent et al. 2010"}
     return Line(setting, CLASSIFIED, experiment, FINE_TUNED, **published)
