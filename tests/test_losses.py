@@ -78,6 +78,16 @@ def test_gaussian_is_the_log_density(pair, std):
 
 
 @pytest.mark.parametrize("std", [0.3, 4.0])
+def test_logistic_output_units_have_the_squared_error_of_their_sigmoid(pair):
+    logits, x = pair
+    expected = summed((x - 1 / (1 + np.exp(-logits.astype(np.float64)))) ** 2)
+    module = losses.SigmoidSquaredError()
+    np.testing.assert_allclose(module.apply({}, logits, x), expected, rtol=1e-5)
+    picture = module.apply({}, logits, method="mean")
+    np.testing.assert_allclose(picture, special.expit(logits), rtol=1e-5)
+    np.testing.assert_allclose(losses.squared_error(picture, x), expected, rtol=1e-5)
+
+
 def test_laplace_is_the_log_density_of_that_standard_deviation(pair, std):
     output, x = pair
     density = stats.laplace(output, std / np.sqrt(2))
