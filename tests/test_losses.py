@@ -77,7 +77,6 @@ def test_gaussian_is_the_log_density(pair, std):
     np.testing.assert_allclose(given, expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("std", [0.3, 4.0])
 def test_logistic_output_units_have_the_squared_error_of_their_sigmoid(pair):
     logits, x = pair
     expected = summed((x - 1 / (1 + np.exp(-logits.astype(np.float64)))) ** 2)
@@ -88,6 +87,7 @@ def test_logistic_output_units_have_the_squared_error_of_their_sigmoid(pair):
     np.testing.assert_allclose(losses.squared_error(picture, x), expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("std", [0.3, 4.0])
 def test_laplace_is_the_log_density_of_that_standard_deviation(pair, std):
     output, x = pair
     density = stats.laplace(output, std / np.sqrt(2))
