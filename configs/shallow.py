@@ -35,7 +35,7 @@ def _notebook(c):
 
 def _fashion_mnist(c):
     _notebook(c)
-    c.optim.learning_rate = 3e-3
+    c.optim.learning_rate = 5e-3
     c.optim.schedule = "cosine"
     c.optim.warmup = 0.05
 

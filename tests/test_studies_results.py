@@ -11,9 +11,10 @@ import pytest
 from aejax import files
 from aejax.studies import command, results
 from aejax.studies.results import figures, table
-from aejax.studies.results.definitions import Experiment, Line, Row
+from aejax.studies.results.definitions import Experiment, Line, Row, checksum
 from aejax.studies.results.laboratory import Laboratory, Missing, find
 from aejax.tables import Mean
+from configs.base import base
 
 SHALLOW = Experiment("shallow", "main", ("--config=configs/shallow.py:tiny", "--config.sweep.seed=0,1"))
 ALONE = Experiment("alone", "main", ("--config=configs/shallow.py:tiny", "--config.seed=3"))
@@ -246,6 +247,22 @@ def test_every_row_is_a_command_that_exists(row):
         assert bool(line.source) == bool(line.published) and set(line.published) <= set(line.at)
 
 
+def test_a_checksum_is_of_the_keys_that_differ_from_the_defaults(monkeypatch):
+    made = lambda *flags: Experiment("x", "main", ("--config=configs/shallow.py:tiny", *flags))  # noqa: E731
+    first = checksum(made())
+    assert first == checksum(made("--config.code.size=16")) != checksum(made("--config.code.size=17"))
+
+    def more():
+        config = base()
+        config.loss.another = 0.0
+        return config
+
+    monkeypatch.setattr("configs.base.base", more)
+    monkeypatch.setattr("aejax.studies.results.definitions.base", more)
+    checksum.cache_clear()
+    assert checksum(made()) == first
+
+
 def test_rows_and_experiments_have_names_of_their_own():
     names = [row.name for row in results.ROWS]
     assert len(set(names)) == len(names)
@@ -256,5 +273,19 @@ def test_rows_and_experiments_have_names_of_their_own():
 def test_the_readme_has_the_table_of_the_numbers_beside_it():
     numbers = files.read_json(Path(results.NUMBERS))["rows"]
     assert table.markdown(numbers) in Path("README.md").read_text(encoding="utf-8")
-    known = {(row.name, line.setting, line.measure) for row in results.ROWS for line in row.lines}
-    assert {(row["name"], line["setting"], line["measure"]) for row in numbers for line in row["lines"]} == known
+    known = {
+        (row.name, line.setting, line.measure, line.experiment.told(results.FOLDER), checksum(line.experiment))
+        for row in results.ROWS
+        for line in row.lines
+    }
+    assert known == {
+        (row["name"], line["setting"], line["measure"], line["commands"][0], line["config"])
+        for row in numbers
+        for line in row["lines"]
+    }
+
+
+def test_an_experiment_is_another_when_its_config_file_is(trained, monkeypatch):
+    assert Laboratory(trained).finished(ALONE) and Laboratory(trained).answered(LINES["one run"])
+    monkeypatch.setattr("aejax.studies.results.laboratory.checksum", lambda experiment: "another")
+    assert not Laboratory(trained).finished(ALONE) and not Laboratory(trained).answered(LINES["one run"])

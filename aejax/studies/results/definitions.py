@@ -1,8 +1,14 @@
 """What a table of results is made of: experiments that a command trains, and lines that each ask one figure of them."""
 
+import functools
+import json
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from aejax import main, workdirs
+from configs.base import base
 
 FOLDERS = {"main": "workdir"}  # the flag that says where a command of aejax writes; of a study it is "folder"
 
@@ -95,6 +101,15 @@ class Row:
     def experiments(self) -> list[Experiment]:
         """Each once, in order."""
         return list(dict.fromkeys(line.experiment for line in self.lines))
+
+
+@functools.cache
+def checksum(experiment: Experiment) -> str:
+    """Of the keys in which an experiment's config differs from ``configs/base.py``: another where a preset of the same
+    name has become another, the same where there are more keys than there were."""
+    config, _, _ = main.parse(["aejax", *(flag for flag in experiment.flags if flag.startswith("--config"))])
+    differ = workdirs.differences(workdirs.plain(base()), workdirs.plain(config))
+    return f"{zlib.crc32(json.dumps(differ).encode()):08x}"
 
 
 def trained(name: str, config: str, seeds: str, *keys: str, platform: str = "") -> Experiment:

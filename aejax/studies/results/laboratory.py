@@ -2,7 +2,7 @@
 
 ``state.json`` in the folder of the results has, for every experiment, its command, whether it is at its end and how
 many seconds it has taken so far, however often it was stopped; and for every question asked of a run its figures. An
-experiment or a question whose command is another is another.
+experiment or a question whose command, or whose config file, is another is another.
 """
 
 import gc
@@ -20,7 +20,7 @@ import jax
 from aejax import files
 from aejax.bench import machine
 from aejax.errors import UserError
-from aejax.studies.results.definitions import Experiment, Line
+from aejax.studies.results.definitions import Experiment, Line, checksum
 from aejax.studies.runs import Stopped
 from aejax.tables import Mean, mean_std
 
@@ -146,7 +146,7 @@ class Laboratory:
     # -- remembering
 
     def _key(self, experiment: Experiment) -> list[str]:
-        return [experiment.module, *experiment.flags]
+        return [experiment.module, *experiment.flags, checksum(experiment)]
 
     def _known(self, experiment: Experiment) -> dict[str, Any]:
         known = self._state["experiments"].get(experiment.name, {})

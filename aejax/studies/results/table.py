@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from aejax.studies.results.definitions import Line, Row
+from aejax.studies.results.definitions import Line, Row, checksum
 from aejax.tables import NONE, Mean, number, plain
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
@@ -27,6 +27,7 @@ def entry(line: Line, folder: Path, figures: Mapping[str, Mean] | None, **more: 
         "source": line.source,
         "figures": None if figures is None else {name: plain(mean) for name, mean in figures.items()},
         **more,
+        "config": checksum(line.experiment),
         "commands": [told for told in (line.experiment.told(folder), line.asked(folder)) if told],
     }
 
@@ -41,7 +42,7 @@ def kept(rows: Sequence[Mapping[str, Any]], before: Sequence[Mapping[str, Any]])
 
 
 def _identity(row: Mapping[str, Any], line: Mapping[str, Any]) -> tuple:
-    return row["name"], line["setting"], line["measure"], *line["commands"]
+    return row["name"], line["setting"], line["measure"], line["config"], *line["commands"]
 
 
 def head(row: Row) -> dict[str, Any]:
