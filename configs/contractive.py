@@ -37,6 +37,8 @@ def _mnist(c):
     c.data.name = "mnist"
     c.data.valid = 1 / 12
     c.code.size = 1000
+    c.loss.contractive = 1.5
+    c.train.epochs = 50
 
 
 def _second_order(c):

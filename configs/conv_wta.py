@@ -45,7 +45,9 @@ def _tiny(c):
 def _mnist(c):
     c.data.name = "mnist"
     c.data.valid = 1 / 12
-    c.train.epochs = 5
+    c.optim.learning_rate = 2e-3
+    c.optim.schedule = "cosine"
+    c.train.epochs = 12
 
 
 def _maps128(c):

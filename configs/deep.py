@@ -55,4 +55,4 @@ def _hinton(c):
     c.loss.likelihood = "sigmoid_squared_error"
     c.optim.learning_rate = 1e-3
     c.train.batch_size = 100
-    c.train.epochs = 200
+    c.train.epochs = 100

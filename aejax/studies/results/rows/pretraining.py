@@ -69,6 +69,9 @@ VARIANTS = {
 }
 
 
+RATES = ("--learning_rate=1e-3", "--encoder_rate=0.1")
+
+
 def few_labels() -> tuple[Line, ...]:
     """The lines: for each data set and number of labels, every variant."""
     common, lines = ("code.size=1000", "train.batch_size=100", "train.epochs=10"), []
@@ -77,7 +80,7 @@ def few_labels() -> tuple[Line, ...]:
             for variant, (config, *keys) in VARIANTS.items():
                 sized = common[1:] if variant == "variational" else common
                 given = (f"data.name={name}", f"data.valid={valid:.4f}", *sized, *keys)
-                flags = ("--labels=100,1000", "--draws=10", f"--seeds={THREE}", "--steps=2000")
+                flags = ("--labels=100,1000", "--draws=10", f"--seeds={THREE}", "--steps=2000", *RATES)
                 folder = f"few_labels_{variant.replace('-', '_')}_{name}"
                 experiment = studied(folder, "pretraining", config, *flags, *(f"--config.{key}" for key in given))
                 at = {told: f"rows/{number}/ways/{way}/test_accuracy" for told, way in WAYS.items()}
