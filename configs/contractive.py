@@ -35,9 +35,9 @@ def _tiny(c):
 
 def _mnist(c):
     c.data.name = "mnist"
-    c.data.valid = 1 / 12
+    c.data.valid = 1 / 60
     c.code.size = 1000
-    c.loss.contractive = 1.5
+    c.loss.contractive = 2.0
     c.train.epochs = 50
 
 

@@ -40,6 +40,6 @@ def _tiny(c):
 
 def _mnist(c):
     c.data.name = "mnist"
-    c.data.valid = 1 / 12
+    c.data.valid = 1 / 60
     c.encoder.widths = (1000, 1000)
     c.code.size = 1000

@@ -11,7 +11,8 @@ JACOBIAN = ("jacobian", "--images=200")
 
 def contractive(name: str, setting: str, error: float, flat: float | None, *keys: str) -> tuple[Line, ...]:
     """One way of pretraining 1000 tied sigmoid units: accuracy, ‖J‖, and how many units are flat."""
-    flags = (f"--seeds={FIVE}", "--labels=all", "--ways=fine_tuned", "--learning_rate=1e-3", "--epochs=20")
+    flags = (f"--seeds={FIVE}", "--labels=all", "--ways=fine_tuned", "--epochs=25")
+    flags += ("--learning_rate=1e-2", "--encoder_rate=0.1")
     experiment = studied(name, "pretraining", "contractive.py:mnist", *flags, *(f"--config.{key}" for key in keys))
     runs = "autoencoder_seed*"
     saturated = {"published": {"": flat}, "source": RIFAI} if flat else {}
