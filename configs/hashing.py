@@ -39,6 +39,9 @@ def _tiny(c):
 def _mnist(c):
     c.data.name = "mnist"
     c.data.valid = 1 / 12
+    c.code.std = 16.0
+    c.corruption.name = "masking"
+    c.corruption.rate = 0.5
     c.train.epochs = 20
 
 
