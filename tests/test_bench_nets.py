@@ -149,7 +149,7 @@ def test_presets_of_the_bench_alone():
 
 
 def test_nets_need_no_download_and_no_files_unless_another_set_is_named():
-    assert nets.load("wta").data.name == nets.load("shallow:fashion_mnist").data.name == "mnist5k"
+    assert nets.load("wta").data.name == nets.load("shallow:notebook").data.name == "mnist5k"
     assert nets.load("wta", data="kmnist").data.name == "kmnist"
     assert nets.load("text").data.name == "generated:text" and nets.generated("generated:text")
     assert not any(nets.generated(nets.load(name).data.name) for name in ("deep", "wta", "conv"))

@@ -34,8 +34,8 @@ class Experiment:
 
 
 EXPERIMENTS = [
-    Experiment("seven code sizes", "shallow:fashion_mnist", {"code.size": SIZES}),
-    Experiment("five seeds", "shallow:fashion_mnist", {"seed": "0,1,2,3,4"}),
+    Experiment("seven code sizes", "shallow:notebook", {"code.size": SIZES}),
+    Experiment("five seeds", "shallow:notebook", {"seed": "0,1,2,3,4"}),
 ]
 EXPERIMENTS += [
     Experiment(f"{SEEDS} seeds of {name}", name, {"seed": ",".join(map(str, range(SEEDS)))}, "one", False, ("gpu",))

@@ -69,7 +69,7 @@ DEEP = Row(
 )
 
 SIZES = (5, 20, 35, 50, 65, 80, 95)
-SHALLOW = studied("capacity", "capacity", "shallow.py:notebook", f"--seeds={FIVE}", "--resamples=5")
+SHALLOW = studied("capacity", "capacity", "shallow.py:fashion_mnist", f"--seeds={FIVE}", "--resamples=5")
 
 
 def by_size(name: str, where: str) -> Line:
