@@ -1,7 +1,7 @@
 """Shallow autoencoder, 784-32-784: one ReLU layer into the code, one sigmoid layer out of it.
 
     python -m aejax.main --config=configs/shallow.py                  # 3,600 digits, 20 epochs: 3 s on two cores
-    python -m aejax.main --config=configs/shallow.py:notebook         # a course's setting: 60,000 of Fashion-MNIST, 5 epochs
+    python -m aejax.main --config=configs/shallow.py:notebook         # a course's: Fashion-MNIST, 5 epochs
     python -m aejax.main --config=configs/shallow.py:fashion_mnist    # as many epochs at a schedule of our own: 5 s
     python -m aejax.main --config=configs/shallow.py:keras_blog       # MNIST, batch 256, 50 epochs: 20 s
 
