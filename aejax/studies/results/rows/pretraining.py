@@ -89,4 +89,5 @@ def few_labels() -> tuple[Line, ...]:
     return tuple(lines)
 
 
-FEW_LABELS = Row("few_labels", "Few labels: pretrained without them, or from scratch; ten draws, two autoencoders", few_labels())
+TITLE = "Few labels: pretrained without them, or from scratch; ten draws, two autoencoders"
+FEW_LABELS = Row("few_labels", TITLE, few_labels())
