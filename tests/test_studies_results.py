@@ -77,6 +77,17 @@ def test_figures_are_those_of_the_runs(trained):
     assert found["small", 4]["figures"][""]["mean"] == pytest.approx(np.mean(asked), rel=1e-4)
 
 
+def test_a_figure_over_that_of_another_experiment(trained):
+    line = Line("ratio", "nats", SHALLOW, {"": LOSS}, ("losses",), over=ALONE)
+    losses = [last(trained / "shallow" / "members" / str(i))["loss"] for i in (0, 1)]
+    ratios = np.array(losses) / last(trained / "alone")["loss"]
+    found = Laboratory(trained).figures(line)[""]
+    assert found == pytest.approx((ratios.mean(), ratios.std(ddof=1), 2), rel=1e-4)
+    assert Laboratory(trained).answered(line)
+    with pytest.raises(Missing, match="far"):
+        Laboratory(trained).figures(Line("ratio", "nats", SHALLOW, {"": LOSS}, ("losses",), over=FAR))
+
+
 def test_what_another_platform_is_for_is_not_run_and_not_filled_in(trained):
     line = lines(trained)["large", 0]
     assert line["figures"] is None and line["reason"] == "not run: for a TPU"

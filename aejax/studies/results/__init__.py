@@ -43,7 +43,8 @@ def train(rows: Sequence[Row], laboratory: Laboratory) -> dict[Line, str]:
     for row in rows:
         for line in row.lines:
             try:
-                laboratory.train(line.experiment)
+                for experiment in filter(None, (line.experiment, line.over)):
+                    laboratory.train(experiment)
                 laboratory.figures(line)
             except Missing as reason:
                 missing[line] = str(reason)
@@ -61,7 +62,8 @@ def gather(rows: Sequence[Row], laboratory: Laboratory, missing: dict[Line, str]
 
 def _entry(line: Line, laboratory: Laboratory, reason: str) -> dict[str, Any]:
     found, reason = None, reason or line.experiment.reason
-    if laboratory.finished(line.experiment) and laboratory.answered(line):
+    needed = filter(None, (line.experiment, line.over))
+    if all(map(laboratory.finished, needed)) and laboratory.answered(line):
         found = laboratory.figures(line)
     seconds = laboratory.seconds(line.experiment) + laboratory.asking(line)
     more = {"reason": reason, "seconds": seconds, "device": laboratory.device(line.experiment)}

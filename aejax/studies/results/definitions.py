@@ -64,6 +64,7 @@ class Line:
       runs: of a study, the pattern of the runs that are asked.
       published: name -> the figure in the literature, where there is one.
       source: of that.
+      over: each run's figures are divided by the mean over the runs of this experiment, asked alike; None: by nothing.
     """
 
     setting: str
@@ -74,6 +75,7 @@ class Line:
     runs: str = ""
     published: Mapping[str, float] = field(default_factory=dict)
     source: str = ""
+    over: Experiment | None = None
 
     def asked(self, folder: Path) -> str:
         """The command that asks, as it is typed for one run; "" of a study, which has told already."""

@@ -98,11 +98,19 @@ class Laboratory:
         experiment = line.experiment
         if not line.ask:
             return {name: _mean([found]) for name, found in self._of_study(experiment, line.at).items()}
+        found = self._asked(line, experiment)
+        if line.over is None:
+            return {name: _mean([one[name] for one in found]) for name in line.at}
+        others = self._asked(line, line.over)
+        over = {name: _mean([one[name] for one in others]).mean for name in line.at}
+        return {name: _mean([one[name] / over[name] for one in found]) for name in line.at}
+
+    def _asked(self, line: Line, experiment: Experiment) -> list[dict[str, Any]]:
+        """What each run of the experiment has at the places of the line."""
         runs = experiment.runs(self.folder, line.runs)
-        if not runs:
-            raise Missing(f"no runs {line.runs} in {self.folder / experiment.name}")
-        found = [self._answer(line, run) for run in runs]
-        return {name: _mean([one[name] for one in found]) for name in line.at}
+        if not self.finished(experiment) or not runs:
+            raise Missing(f"{experiment.name} has no runs{f' {line.runs}' if line.runs else ''}")
+        return [self._answer(line, experiment, run) for run in runs]
 
     def answered(self, line: Line) -> bool:
         """Whether every question of the line has been asked."""
@@ -114,8 +122,12 @@ class Laboratory:
 
     def _answers(self, line: Line) -> list[dict[str, Any]]:
         """What is known of each run that it asks."""
-        runs = line.experiment.runs(self.folder, line.runs) if line.ask else []
-        return [self._state["answers"].get(self._question(line, run), {}) for run in runs]
+        asked = [line.experiment, *([line.over] if line.over else [])] if line.ask else []
+        return [
+            self._state["answers"].get(self._question(line, experiment, run), {})
+            for experiment in asked
+            for run in experiment.runs(self.folder, line.runs)
+        ]
 
     def _of_study(self, experiment: Experiment, at: Mapping[str, str]) -> dict[str, Any]:
         path = self.folder / experiment.name / f"{experiment.module.rpartition('.')[2]}.json"
@@ -125,10 +137,10 @@ class Laboratory:
         except (OSError, ValueError, LookupError) as error:
             raise Missing(f"{path}: {error}") from None
 
-    def _answer(self, line: Line, run: Path) -> dict[str, Any]:
+    def _answer(self, line: Line, experiment: Experiment, run: Path) -> dict[str, Any]:
         """Name -> what one run has at each place of the line."""
         name, *flags = line.ask
-        known = self._state["answers"].setdefault(self._question(line, run), {"seconds": 0.0, "found": {}})
+        known = self._state["answers"].setdefault(self._question(line, experiment, run), {"seconds": 0.0, "found": {}})
         if not set(line.at.values()) <= set(known["found"]):
             with self._timed(known):
                 status = called(f"aejax.analysis.{name}", [f"--workdir={run}", *flags])
@@ -152,8 +164,8 @@ class Laboratory:
         known = self._state["experiments"].get(experiment.name, {})
         return known if known.get("command") == self._key(experiment) else {}
 
-    def _question(self, line: Line, run: Path) -> str:
-        return " ".join([str(run.relative_to(self.folder)), *self._key(line.experiment), "→", *line.ask])
+    def _question(self, line: Line, experiment: Experiment, run: Path) -> str:
+        return " ".join([str(run.relative_to(self.folder)), *self._key(experiment), "→", *line.ask])
 
     @contextmanager
     def _timed(self, entry: dict[str, Any]) -> Iterator[None]:

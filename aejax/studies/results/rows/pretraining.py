@@ -1,35 +1,48 @@
 """What pretraining is worth to a classifier: with all labels, and with few."""
 
-from aejax.studies.results.definitions import Line, Row, studied
+from aejax.studies.results.definitions import Experiment, Line, Row, studied
 
 FIVE, THREE = "0,1,2,3,4", "0,1,2"
 RIFAI = "Rifai et al. 2011"
 FINE_TUNED = {"": "rows/0/ways/fine_tuned/test_accuracy"}
 CLASSIFIED = "fine-tuned with all labels, test accuracy, %"
+NORM = "mean ‖J‖ at test images, over that of plain units"
 JACOBIAN = ("jacobian", "--images=200")
 
 
-def contractive(name: str, setting: str, error: float, flat: float | None, *keys: str) -> tuple[Line, ...]:
-    """One way of pretraining 1000 tied sigmoid units: accuracy, ‖J‖, and how many units are flat."""
+def units(name: str, *keys: str) -> Experiment:
+    """One way of pretraining 1000 tied sigmoid units, over seeds; then fine-tuned."""
     flags = (f"--seeds={FIVE}", "--labels=all", "--ways=fine_tuned", "--epochs=25")
-    flags += ("--learning_rate=1e-2", "--encoder_rate=0.1")
-    experiment = studied(name, "pretraining", "contractive.py:mnist", *flags, *(f"--config.{key}" for key in keys))
-    runs = "autoencoder_seed*"
-    saturated = {"published": {"": flat}, "source": RIFAI} if flat else {}
+    flags += ("--learning_rate=1e-2", "--encoder_rate=0.1", *(f"--config.{key}" for key in keys))
+    return studied(name, "pretraining", "contractive.py:mnist", *flags)
+
+
+NO_PENALTY = "loss.contractive=0.0"
+PLAIN = units("plain", NO_PENALTY)
+
+
+def contractive(
+    setting: str, experiment: Experiment, error: float, norm: float, flat: float | None = None
+) -> tuple[Line, ...]:
+    """Accuracy, ‖J‖ over that of plain units, and how many units are flat; with Rifai's figures of all three."""
+    runs, source = {"runs": "autoencoder_seed*"}, {"source": RIFAI}
+    ratio = {"published": {"": round(norm / 17.5, 3)}, "over": PLAIN}
+    saturated = {"published": {"": flat}, **source} if flat else {}
     at = {"": "saturation/mean_percent"}
     return (
-        Line(setting, CLASSIFIED, experiment, FINE_TUNED, published={"": 100 - error}, source=RIFAI),
-        Line(setting, "mean ‖J‖, test", experiment, {"": "frobenius/mean"}, JACOBIAN, runs),
-        Line(setting, "units saturated, % of the cases, test", experiment, at, JACOBIAN, runs, **saturated),
+        Line(setting, CLASSIFIED, experiment, FINE_TUNED, published={"": 100 - error}, **source),
+        Line(setting, NORM, experiment, {"": "frobenius/mean"}, JACOBIAN, **runs, **source, **ratio),
+        Line(setting, "units saturated, % of the cases, test", experiment, at, JACOBIAN, **runs, **saturated),
     )
 
 
-PLAIN = "loss.contractive=0.0"
+GAUSSIAN = units("denoising_gaussian", NO_PENALTY, "corruption.name=gaussian")
+MASKING = units("denoising_masking", NO_PENALTY, "corruption.name=masking")
 KINDS = (
-    contractive("contractive", "contractive", 1.14, 86.0),
-    contractive("denoising_gaussian", "denoising, Gaussian", 1.18, None, PLAIN, "corruption.name=gaussian"),
-    contractive("denoising_masking", "denoising, masking", 1.57, None, PLAIN, "corruption.name=masking"),
-    contractive("plain", "plain", 1.78, 50.0, PLAIN),
+    contractive("contractive", units("contractive"), 1.14, 0.73, 86.0),
+    contractive("denoising, Gaussian", GAUSSIAN, 1.18, 0.86),
+    contractive("denoising, masking", MASKING, 1.57, 7.87),
+    contractive("plain", PLAIN, 1.78, 17.5, 50.0),
 )
 
 CONTRACTIVE = Row(
