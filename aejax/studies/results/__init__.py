@@ -2,7 +2,7 @@
 
     python -m aejax.studies.results [ROW ...] [--folder=DIR] [--minutes=N] [--publish=README.md]
 
-Each row is a question with its lines in ``rows.py``: a command that trains, over the seeds that it names, and a
+Each row is a question with its lines in ``rows``: a command that trains, over the seeds that it names, and a
 question asked of what it left behind. What is missing is trained, what was stopped goes on, and nothing is done twice.
 The table has every row; of those that have not been trained, that they have not. It is written into the folder as
 ``results.md``, ``results.csv`` and ``results.json``, with a figure a row.
