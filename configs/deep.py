@@ -7,6 +7,10 @@
 
 Cross-entropy per pixel (``reconstruction_per_pixel`` in metrics.jsonl): .0969 on the test digits at seed 0. What the
 other presets come to is in the rows ``course`` and ``deep`` of ``python -m aejax.studies.results``.
+
+``:hinton`` needs what keeps it from overfitting: with ReLU units and no noise valid falls to 3.66 of squared error an
+image after 60 of 100 epochs, while train goes on to 1.4, and rises from there. After 15 epochs at seed 0 valid was 3.82
+with ReLU units, 3.64 with tanh and 3.34 with GELU; GELU units under a noise of 0.1 have 3.14 after 25, of 0.2 3.48.
 """
 
 from configs.base import base, preset
@@ -53,9 +57,12 @@ def _hinton(c):
     c.data.valid = 1 / 60
     c.encoder.widths = (1000, 500, 250)
     c.decoder.widths = (250, 500, 1000)
+    c.encoder.activation = c.decoder.activation = "gelu"
     c.code.size = 30
     c.code.activation = "linear"
+    c.corruption.name = "gaussian"
+    c.corruption.std = 0.1
     c.loss.likelihood = "sigmoid_squared_error"
     c.optim.learning_rate = 1e-3
     c.train.batch_size = 100
-    c.train.epochs = 100
+    c.train.epochs = 60

@@ -45,7 +45,7 @@ CURVES = studied("deep", "capacity", "deep.py:hinton", "--sizes=2,30", "--seeds=
 
 DEEP = Row(
     "deep",
-    "784-1000-500-250-code on MNIST, without pretraining, beside principal components",
+    "784-1000-500-250-code on MNIST, GELU units, without pretraining, beside principal components",
     (
         Line(
             "30 code units",
