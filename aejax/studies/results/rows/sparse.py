@@ -24,6 +24,8 @@ WINNER_TAKE_ALL = Row(
     ),
 )
 
+# chosen on valid: rate, batch, epochs, how k falls, and how many more units than k encode
+K_SPARSE_KEYS = ("code.alpha=3.0", "code.k_share=0.3", "train.batch_size=50", "data.valid=0.0167")
 K_SPARSE = Row(
     "k_sparse",
     "k-sparse, and convolutional winner-take-all",
@@ -31,7 +33,7 @@ K_SPARSE = Row(
         Line(
             "MNIST, k-sparse, 1000 units, k 25",
             MEASURE,
-            trained("ksparse_mnist", "ksparse.py:mnist", THREE),
+            trained("ksparse_mnist", "ksparse.py:mnist", THREE, *K_SPARSE_KEYS),
             SVM,
             PROBE,
             published={"": 98.65},
