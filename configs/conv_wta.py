@@ -6,7 +6,7 @@ size, for a GPU.
 
     python -m aejax.main --config=configs/conv_wta.py              # 3,600 digits, 20 epochs: about 2 min on two cores
     python -m aejax.analysis.filters --workdir=runs/conv_wta       # the 16 strokes
-    python -m aejax.main --config=configs/conv_wta.py:mnist        # 55,000 digits, 12 epochs: 8 min
+    python -m aejax.main --config=configs/conv_wta.py:mnist        # 55,000 digits, 12 epochs
 
 Evaluation encodes with plain ReLU maps, which the decoder never saw: its loss says nothing. At seed 0.
 """

@@ -3,7 +3,7 @@
     python -m aejax.main --config=configs/shallow.py                  # 3,600 digits, 20 epochs: 3 s on two cores
     python -m aejax.main --config=configs/shallow.py:notebook         # a course's: Fashion-MNIST, 5 epochs
     python -m aejax.main --config=configs/shallow.py:fashion_mnist    # as many epochs at a schedule of our own: 5 s
-    python -m aejax.main --config=configs/shallow.py:keras_blog       # MNIST, batch 256, 50 epochs: 20 s
+    python -m aejax.main --config=configs/shallow.py:keras_blog       # MNIST, batch 256, 50 epochs
 
 Cross-entropy per pixel (``reconstruction_per_pixel`` in metrics.jsonl): .1116 on the test digits at seed 0. What the
 other presets come to over five seeds, beside Keras's own figures, is the row ``course`` of

@@ -277,7 +277,7 @@ def test_a_checksum_is_of_the_keys_that_differ_from_the_defaults(monkeypatch):
 def test_rows_and_experiments_have_names_of_their_own():
     names = [row.name for row in results.ROWS]
     assert len(set(names)) == len(names)
-    found = {experiment for row in results.ROWS for experiment in row.experiments()}
+    found = {experiment for row in results.ROWS for line in row.lines for experiment in line.experiments}
     assert len({experiment.name for experiment in found}) == len(found)
 
 

@@ -24,18 +24,13 @@ from aejax.data import Dataset
 from aejax.errors import UserError
 from aejax.studies import command
 from aejax.studies.hash_sources_report import draw, summarise, tabulate
-from aejax.studies.pretraining import numbers_of_labels, of_classifier, schedule
+from aejax.studies.pretraining import flattened, numbers_of_labels, of_classifier, schedule
 from aejax.studies.runs import Planned, Study
 from aejax.tables import mean_std
 
 AUTOENCODER = "autoencoder"
 SECTIONS = ("encoder", "optim", "corruption")  # of the classifier's config that it is made of
 DEEP = 10  # precision@k of the table
-
-
-def flattened(section: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The section's keys, dotted: ``{"encoder.widths": …}``."""
-    return {f"{name}.{key}": value for key, value in section.items()}
 
 
 def keys_of_classifier(study: Study) -> dict[str, Any]:
@@ -50,7 +45,7 @@ def keys_of_classifier(study: Study) -> dict[str, Any]:
         raise UserError(str(error).replace("--config", "--classifier")) from None
     keys = of_classifier(study.config, "code") | {"code.name": "deterministic", "code.activation": "sigmoid"}
     for section in SECTIONS:
-        keys |= flattened(config[section], section)
+        keys |= flattened(config, section)
     return keys | {"train.batch_size": config.train.batch_size, "train.epochs": config.train.epochs}
 
 

@@ -71,11 +71,17 @@ def numbers_of_labels(given: Sequence[str], examples: int, classes: int) -> dict
     return dict(sorted(found.items(), key=lambda item: item[1]))
 
 
+def flattened(config: Mapping[str, Any], section: str) -> dict[str, Any]:
+    """The keys of a config's section, dotted: ``{"encoder.widths": …}``."""
+    return {f"{section}.{key}": value for key, value in config[section].items()}
+
+
 def of_classifier(config: FrozenConfigDict, on: str) -> dict[str, Any]:
     """The keys that make a classifier of an autoencoder's config: what only the autoencoder reads is at its default,
     and its input is not corrupted (Vincent et al., JMLR 11, 2010, section 3.5)."""
-    default, sections = base(), ("loss", "greedy", "corruption")
-    reset = {f"{section}.{key}": default[section][key] for section in sections for key in default[section]}
+    default, reset = base(), {}
+    for section in ("loss", "greedy", "corruption"):
+        reset |= flattened(default, section)
     return {**reset, "model": "classifier", "classifier.on": on, "checkpoint.best": False, "train.early_stopping": 0}
 
 

@@ -43,7 +43,7 @@ def train(rows: Sequence[Row], laboratory: Laboratory) -> dict[Line, str]:
     for row in rows:
         for line in row.lines:
             try:
-                for experiment in filter(None, (line.experiment, line.over)):
+                for experiment in line.experiments:
                     laboratory.train(experiment)
                 laboratory.figures(line)
             except Missing as reason:
@@ -62,8 +62,7 @@ def gather(rows: Sequence[Row], laboratory: Laboratory, missing: dict[Line, str]
 
 def _entry(line: Line, laboratory: Laboratory, reason: str) -> dict[str, Any]:
     found, reason = None, reason or line.experiment.reason
-    needed = filter(None, (line.experiment, line.over))
-    if all(map(laboratory.finished, needed)) and laboratory.answered(line):
+    if all(map(laboratory.finished, line.experiments)) and laboratory.answered(line):
         found = laboratory.figures(line)
     seconds = laboratory.seconds(line.experiment) + laboratory.asking(line)
     more = {"reason": reason, "seconds": seconds, "device": laboratory.device(line.experiment)}

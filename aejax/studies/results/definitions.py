@@ -77,6 +77,11 @@ class Line:
     source: str = ""
     over: Experiment | None = None
 
+    @property
+    def experiments(self) -> tuple[Experiment, ...]:
+        """All that its figures are of."""
+        return (self.experiment, self.over) if self.over else (self.experiment,)
+
     def asked(self, folder: Path) -> str:
         """The command that asks, as it is typed for one run; "" of a study, which has told already."""
         if not self.ask:
@@ -99,10 +104,6 @@ class Row:
     name: str
     title: str
     lines: Sequence[Line]
-
-    def experiments(self) -> list[Experiment]:
-        """Each once, in order."""
-        return list(dict.fromkeys(line.experiment for line in self.lines))
 
 
 @functools.cache

@@ -122,10 +122,9 @@ class Laboratory:
 
     def _answers(self, line: Line) -> list[dict[str, Any]]:
         """What is known of each run that it asks."""
-        asked = [line.experiment, *([line.over] if line.over else [])] if line.ask else []
         return [
             self._state["answers"].get(self._question(line, experiment, run), {})
-            for experiment in asked
+            for experiment in (line.experiments if line.ask else ())
             for run in experiment.runs(self.folder, line.runs)
         ]
 

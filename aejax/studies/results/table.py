@@ -28,7 +28,7 @@ def entry(line: Line, folder: Path, figures: Mapping[str, Mean] | None, **more: 
         "figures": None if figures is None else {name: plain(mean) for name, mean in figures.items()},
         **more,
         "config": checksum(line.experiment),
-        "commands": [told for told in (line.experiment.told(folder), line.asked(folder)) if told],
+        "commands": [told for told in (*(e.told(folder) for e in line.experiments), line.asked(folder)) if told],
     }
 
 
