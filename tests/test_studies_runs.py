@@ -172,7 +172,7 @@ def test_another_study_is_refused_and_free_keys_may_change(uninterrupted, capsys
         (["--seed=1"], "Unknown command line flag 'seed'"),
         (["--config.code.sizes=1"], "config.code.sizes is not a key"),
         (["--config.code.k=3"], "config.code.k is not read"),
-        (["--config.train.epochs=0"], "config.train.epochs=0 is out of range"),
+        (["--config.train.epochs=0"], "config.train.epochs=0 trains nothing"),
         (["--config.data.name=npz:none.npz"], "no such file"),
         (["more"], "unexpected more"),
     ],
