@@ -94,7 +94,9 @@ def write(folder: Path, rows: Sequence[dict[str, Any]], publish: str) -> list[st
         into = Path(publish)
         try:
             files.write_text(into, table.put(into.read_text(encoding="utf-8"), table.markdown(rows)))
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            raise UserError(f"--publish={publish}: {error.strerror}") from None
+        except ValueError as error:
             raise UserError(f"--publish={publish}: {error}") from None
         files.write_json(into.parent / NUMBERS, {"study": "results", "rows": rows})
     short = [{key: cell for key, cell in line.items() if key != "device"} for line in flat]
@@ -165,6 +167,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         define(flags)
         try:
             names = flags(["results", *argv])[1:]
+        except absl_flags.IllegalFlagValueError as error:
+            raise UserError(" ".join(str(error).split()).removeprefix("flag ")) from None
         except absl_flags.Error as error:
             accepted = ", ".join(f"--{flag}" for flag in flags if flag not in ("h", "help"))
             raise UserError(f"{' '.join(str(error).split())}; accepted: {accepted}") from None
