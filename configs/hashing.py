@@ -6,12 +6,12 @@ from 0 survive it. Codes are the rounded bits. ``:fresh`` draws new noise at eve
     python -m aejax.main --config=configs/hashing.py         # 3,600 digits, 50 epochs: 15 s on two cores
     python -m aejax.main --config=configs/hashing.py:mnist   # 55,000 digits, 6 epochs; :fashion_mnist likewise
 
-There noise is drawn anew at every step and each bit is driven to be on for half of a batch (``kl_sparsity``): of what was
-tried, what raised the mean average precision on valid most. It chose the rest as well: half the input masked, or for
-Fashion-MNIST noise of deviation 1 and squared error; the deviation of the code's noise, of 0.5 to 32; few epochs, of 3
-to 20. Convolutions, a narrow layer below the bits, and layer or batch norms were worse. Of the first ten that are found,
-ITQ's are the more often of the class. What this comes to on test, beside ITQ and PCA-sign, is the row ``hashing`` of
-``python -m aejax.studies.results``.
+There noise is drawn anew at every step and each bit is driven to be on for half of a batch (``kl_sparsity``): of what
+was tried, what raised the mean average precision on valid most. It chose the rest as well: half the input masked, or
+for Fashion-MNIST noise of deviation 1 and squared error; the deviation of the code's noise, of 0.5 to 32; few epochs,
+of 3 to 20. Convolutions, a narrow layer below the bits, and layer or batch norms were worse. Of the first ten that are
+found, ITQ's are the more often of the class. What this comes to on test, beside ITQ and PCA-sign, is the row
+``hashing`` of ``python -m aejax.studies.results``.
 
 On the test digits at seed 0, 96.4 % of the activations lie outside (0.1, 0.9) (``saturated`` in metrics.jsonl), and the
 bits alone give back the images at .1726 a pixel.
