@@ -148,15 +148,20 @@ def check_overrides(config: Mapping, keys: Iterable[str]) -> None:
       UserError: naming the key, and what the part reads.
     """
     read = schema.keys_read(config) | optim.keys_read(config)
-    for key in keys:
-        section, _, name = key.partition(".")
-        if section in CHOICES and key not in read:
-            here = sorted(k for k in read if k.startswith(f"{section}.") and k.partition(".")[2] in config[section])
-            chosen = CHOICES[section] if here else "model"
-            outer, _, inner = chosen.partition(".")
-            value = config[outer][inner] if inner else config[outer]
-            told = f"config.{key} is not read with config.{chosen}={value!r}"
-            raise UserError(f"{told}; accepted: {', '.join(here) or f'leave config.{section} as it is'}")
+    for key in unread(config, keys):
+        section = key.partition(".")[0]
+        here = sorted(k for k in read if k.startswith(f"{section}.") and k.partition(".")[2] in config[section])
+        chosen = CHOICES[section] if here else "model"
+        outer, _, inner = chosen.partition(".")
+        value = config[outer][inner] if inner else config[outer]
+        told = f"config.{key} is not read with config.{chosen}={value!r}"
+        raise UserError(f"{told}; accepted: {', '.join(here) or f'leave config.{section} as it is'}")
+
+
+def unread(config: Mapping, keys: Iterable[str]) -> list[str]:
+    """Those of the keys that the chosen parts do not read."""
+    read = schema.keys_read(config) | optim.keys_read(config)
+    return [key for key in keys if key.partition(".")[0] in CHOICES and key not in read]
 
 
 def check_data(config: Mapping, dataset: Dataset) -> None:

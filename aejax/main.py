@@ -121,7 +121,7 @@ def main(argv: list[str] | None = None) -> int:
         from aejax import checks, train  # here, since a mistake in the flags should be told at once
         from aejax.sweep import members
 
-        checks.check_overrides(config, overrides)
+        checks.check_overrides(config, members.read_by_none(config, overrides))
         members.check_overrides(config, overrides)
         if members.specified(config):
             from aejax.sweep import run

@@ -242,3 +242,11 @@ def test_mistakes_in_the_flags_are_told_in_a_line(tmp_path, capsys, flags, told)
     out, err = capsys.readouterr()
     assert out == "" and err.startswith("aejax: ") and err.count("\n") == 1 and told in err
     assert not (tmp_path / "sweep" / "config.json").exists()
+
+
+def test_a_key_that_some_member_reads_may_be_set(tmp_path, monkeypatch):
+    called = []
+    monkeypatch.setattr(run, "run", lambda config, workdir: called.append(config["loss"]["sparsity"]) or 0)
+    swept = ["--config.code.activation=sigmoid", "--config.sweep.loss.kl_sparsity=0,3", "--config.loss.sparsity=0.5"]
+    assert main.main(["aejax", SHALLOW, f"--workdir={tmp_path}/sweep", *swept]) == 0
+    assert called == [0.5]

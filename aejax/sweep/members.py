@@ -1,7 +1,7 @@
 """The members of a sweep: what ``config.sweep`` says, as one config each."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -174,6 +174,14 @@ def check_overrides(config: Mapping, keys: Mapping[str, Any]) -> None:
     drawn = [name for name in own if name in ("draws", "draw")]
     if drawn and config["sweep"]["combine"] != "random":
         raise UserError(f"{SECTION}.{drawn[0]} is read with {SECTION}.combine=random alone; accepted: that, or neither")
+
+
+def read_by_none(config: Mapping, keys: Iterable[str]) -> list[str]:
+    """Those of the keys that no member of the sweep reads: what one member has no use for, another may have."""
+    left = checks.unread(config, keys)
+    for setting in settings(config) if left and specified(config) else ():
+        left = checks.unread(alone(config, setting), left)
+    return left
 
 
 def alone(config: Mapping, setting: Mapping[str, Any]) -> ConfigDict:
