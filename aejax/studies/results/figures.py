@@ -33,7 +33,8 @@ def draw(row: Mapping[str, Any]) -> Figure | None:
     columns = figure.legend_columns(list(handles), drawn.get_figwidth())
     style = {"fontsize": 7, "frameon": False, "ncols": columns}
     drawn.legend(handles.values(), handles.keys(), loc="outside lower center", **style)
-    figure.set_title(drawn, f"{row['title']}\nmean and standard deviation over seeds or draws")
+    spread = any(found["std"] for line in known for found in line["figures"].values())
+    figure.set_title(drawn, row["title"] + spread * "\nmean and standard deviation over seeds or draws")
     return drawn
 
 
