@@ -39,5 +39,8 @@ def _tiny(c):
 
 def _mnist(c):
     c.data.name = "mnist"
-    c.data.valid = 1 / 12
+    c.data.valid = 1 / 60
+    c.code.alpha = 3.0
+    c.code.k_share = 0.3
+    c.train.batch_size = 50
     c.train.epochs = 10

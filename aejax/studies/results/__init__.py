@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -24,22 +24,25 @@ from aejax.analysis.figure import save
 from aejax.errors import UserError
 from aejax.studies import command
 from aejax.studies.results import figures, table
-from aejax.studies.results.definitions import Line, Row
-from aejax.studies.results.laboratory import Laboratory, Missing
+from aejax.studies.results.definitions import FOLDER, Line, Row
+from aejax.studies.results.laboratory import Laboratory, Missing, alone
 from aejax.studies.results.rows import ROWS
 from aejax.studies.runs import Stopped
 
-FOLDER = Path("runs") / "studies" / "results"
+CONFIGS = Path("configs")
+JSON = "results.json"
 NUMBERS = ".readme/results.json"  # beside a file that has the table, the numbers behind it
 
 
-def train(rows: Sequence[Row], laboratory: Laboratory) -> dict[Line, str]:
-    """Train and ask what the rows are about, one after another: the lines that there is no figure of, and why.
+def train(rows: Sequence[Row], laboratory: Laboratory) -> Iterator[tuple[Line, str]]:
+    """Train and ask what the rows are about, one after another.
+
+    Yields:
+      A line that there is no figure of, and why.
 
     Raises:
       Stopped: by a signal.
     """
-    missing = {}
     for row in rows:
         for line in row.lines:
             try:
@@ -47,9 +50,8 @@ def train(rows: Sequence[Row], laboratory: Laboratory) -> dict[Line, str]:
                     laboratory.train(experiment)
                 laboratory.figures(line)
             except Missing as reason:
-                missing[line] = str(reason)
                 print(f"{row.name}, {line.setting}: {reason}", file=sys.stderr, flush=True)
-    return missing
+                yield line, str(reason)
 
 
 def gather(rows: Sequence[Row], laboratory: Laboratory, missing: dict[Line, str]) -> list[dict[str, Any]]:
@@ -63,44 +65,53 @@ def gather(rows: Sequence[Row], laboratory: Laboratory, missing: dict[Line, str]
 def _entry(line: Line, laboratory: Laboratory, reason: str) -> dict[str, Any]:
     found, reason = None, reason or line.experiment.reason
     if all(map(laboratory.finished, line.experiments)) and laboratory.answered(line):
-        found = laboratory.figures(line)
-    seconds = laboratory.seconds(line.experiment) + laboratory.asking(line)
-    more = {"reason": reason, "seconds": seconds, "device": laboratory.device(line.experiment)}
-    return table.entry(line, laboratory.folder, found, **more)
+        found, reason = laboratory.figures(line), ""
+    more = {"reason": reason, "seconds": laboratory.seconds(line), "device": laboratory.device(line.experiment)}
+    return table.entry(line, found, **more)
 
 
-def write(folder: Path, rows: Sequence[dict[str, Any]], publish: str) -> list[str]:
-    """Write the table in all its forms, and give the lines that show it.
+def write(folder: Path, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Write the table in all its forms, with a figure a row; its rows.
 
     Args:
-      folder: of the results.
+      folder: of the results; what is known there of a line stays where the rows have no figure of it.
       rows: as ``gather`` gives them.
-      publish: a file with a place for the table; "": none.
-
-    Raises:
-      UserError: it has no such place.
     """
-    numbers = folder / "results.json"
-    before = files.read_json(numbers)["rows"] if numbers.exists() else []
-    rows = table.kept(rows, before)
+    rows = table.kept(rows, _read(folder / JSON))
     for row in rows:
-        if picture := figures.draw(row):
-            save(picture, folder / f"results_{row['name']}.png")
-    flat = [{"row": row["name"], **table.cells(line)} for row in rows for line in row["lines"]]
-    tables.write_csv(folder / "results.csv", flat)
+        picture = folder / f"results_{row['name']}.png"
+        if drawn := figures.draw(row):
+            save(drawn, picture)
+        else:
+            picture.unlink(missing_ok=True)
+    tables.write_csv(folder / "results.csv", table.numbers(rows))
     files.write_text(folder / "results.md", table.markdown(rows) + "\n")
-    files.write_json(numbers, {"study": "results", "rows": rows})
-    if publish:
-        into = Path(publish)
-        try:
-            files.write_text(into, table.put(into.read_text(encoding="utf-8"), table.markdown(rows)))
-        except OSError as error:
-            raise UserError(f"--publish={publish}: {error.strerror}") from None
-        except ValueError as error:
-            raise UserError(f"--publish={publish}: {error}") from None
-        files.write_json(into.parent / NUMBERS, {"study": "results", "rows": rows})
-    short = [{key: cell for key, cell in line.items() if key != "device"} for line in flat]
-    return [tables.text(short), "", str(folder / "results.md"), str(numbers)]
+    files.write_json(folder / JSON, {"study": "results", "rows": rows})
+    return rows
+
+
+def publish(into: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Put the table into a file and its numbers into ``.readme`` beside it, where those stay that the rows have not."""
+    rows = table.kept(rows, _read(into.parent / NUMBERS))
+    files.write_text(into, _put(into, table.markdown(rows)))
+    files.write_json(into.parent / NUMBERS, {"study": "results", "rows": rows})
+
+
+def _put(into: Path, told: str) -> str:
+    try:
+        return table.put(into.read_text(encoding="utf-8"), told)
+    except OSError as error:
+        raise UserError(f"--publish={into}: {error.strerror}") from None
+    except ValueError as error:
+        raise UserError(f"--publish={into}: {error}") from None
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    try:
+        return [{**row, "lines": list(row["lines"])} for row in files.read_json(path)["rows"]] if path.exists() else []
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        told = f"{path} is not as this command leaves it ({type(error).__name__}: {error})"
+        raise UserError(f"{told}; accepted: move it away") from None
 
 
 @contextmanager
@@ -132,18 +143,40 @@ def asked(names: Sequence[str], rows: Sequence[Row]) -> list[Row]:
 def study(names: Sequence[str], flags: absl_flags.FlagValues, rows: Sequence[Row] = ROWS) -> int:
     """Train, ask, write, tell: the exit status, 0, 1 where a line asked for has no figure, or 128 + n."""
     wanted = asked(names, rows)
-    folder, status, missing = Path(flags.folder), 0, {}
-    laboratory = Laboratory(folder)
-    if flags.train:
-        try:
-            with limited(flags.minutes):
-                missing = train(wanted, laboratory)
-        except Stopped as stopped:
-            status = stopped.status
-            print("stopped; the same command goes on from there", file=sys.stderr)
-    lines = write(folder, gather(rows, laboratory, missing), flags.publish)
-    print("\n".join(lines), flush=True)
+    folder, into = _places(flags)
+    status, missing = 0, {}
+    with alone(folder) if flags.train else nullcontext():
+        laboratory = Laboratory(folder)
+        if flags.train:
+            try:
+                with limited(flags.minutes):
+                    for line, reason in train(wanted, laboratory):
+                        missing[line] = reason
+            except Stopped as stopped:
+                status = stopped.status
+                print("stopped; the same command goes on from there", file=sys.stderr)
+        found = write(folder, gather(rows, laboratory, missing))
+    if into:
+        publish(into, found)
+    told = [row for row in found if row["name"] in {one.name for one in wanted}]
+    print(f"{table.text(told)}\n\n{folder / 'results.md'}\n{folder / JSON}", flush=True)
     return status or int(bool(missing))
+
+
+def _places(flags: absl_flags.FlagValues) -> tuple[Path, Path | None]:
+    """The folder of the results, and the file to publish in.
+
+    Raises:
+      UserError: one of them will not do, or the configs are not here.
+    """
+    if not CONFIGS.is_dir():
+        raise UserError(f"no {CONFIGS}/ in {Path.cwd()}; accepted: to be called where the config files are")
+    if not flags.folder:
+        raise UserError("--folder= names no folder")
+    into = Path(flags.publish).resolve() if flags.publish else None
+    if into:
+        _put(into, "")
+    return Path(flags.folder), into
 
 
 def define(flags: absl_flags.FlagValues) -> None:

@@ -6,10 +6,13 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from aejax import main, workdirs
 from configs.base import base
 
+FOLDER = Path("runs") / "studies" / "results"
+THREE, FIVE = "0,1,2", "0,1,2,3,4"  # seeds
 FOLDERS = {"main": "workdir"}  # the flag that says where a command of aejax writes; of a study it is "folder"
 
 
@@ -34,6 +37,11 @@ class Experiment:
         """Why there is no figure where nothing has gone wrong."""
         return f"not run: for a {self.platform.upper()}" if self.platform else "not run"
 
+    @property
+    def command(self) -> list[str]:
+        """The module and its flags."""
+        return [self.module, *self.flags]
+
     def argv(self, folder: Path) -> list[str]:
         """The arguments after the module's name."""
         return [*self.flags, f"--{FOLDERS.get(self.module, 'folder')}={folder / self.name}"]
@@ -41,6 +49,11 @@ class Experiment:
     def told(self, folder: Path) -> str:
         """The command as it is typed."""
         return " ".join(["python -m", f"aejax.{self.module}", *map(quoted, self.argv(folder))])
+
+    @property
+    def swept(self) -> bool:
+        """Whether it trains the members of a sweep."""
+        return any(flag.startswith("--config.sweep.") for flag in self.flags)
 
     def runs(self, folder: Path, pattern: str = "") -> list[Path]:
         """The workdirs of its runs: a sweep's members, those that match the pattern, or the one that it is."""
@@ -82,13 +95,16 @@ class Line:
         """All that its figures are of."""
         return (self.experiment, self.over) if self.over else (self.experiment,)
 
-    def asked(self, folder: Path) -> str:
-        """The command that asks, as it is typed for one run; "" of a study, which has told already."""
-        if not self.ask:
-            return ""
+    def asks(self, folder: Path) -> list[str]:
+        """The commands that ask, as they are typed in a shell; none of a study, which has told already."""
+        return [self._asks(folder / experiment.name, experiment.swept) for experiment in self.experiments if self.ask]
+
+    def _asks(self, where: Path, swept: bool) -> str:
         name, *flags = self.ask
-        where = f"--workdir={folder / self.experiment.name}{f'/{self.runs}' if self.runs else ''}"
-        return " ".join(["python -m", f"aejax.analysis.{name}", where, *map(quoted, flags)])
+        every = self.runs or "members/*" * swept
+        run = "$run" if every else str(where)
+        told = " ".join(["python -m", f"aejax.analysis.{name}", f"--workdir={run}", *map(quoted, flags)])
+        return f"for run in {where}/{every}; do {told}; done" if every else told
 
 
 @dataclass(frozen=True)
@@ -107,11 +123,17 @@ class Row:
 
 
 @functools.cache
+def config_of(experiment: Experiment) -> dict[str, Any]:
+    """All keys of its config as JSON has them."""
+    config, _, _ = main.parse(["aejax", *(flag for flag in experiment.flags if flag.startswith("--config"))])
+    return workdirs.plain(config)
+
+
+@functools.cache
 def checksum(experiment: Experiment) -> str:
     """Of the keys in which an experiment's config differs from ``configs/base.py``: another where a preset of the same
     name has become another, the same where there are more keys than there were."""
-    config, _, _ = main.parse(["aejax", *(flag for flag in experiment.flags if flag.startswith("--config"))])
-    differ = workdirs.differences(workdirs.plain(base()), workdirs.plain(config))
+    differ = workdirs.differences(workdirs.plain(base()), config_of(experiment))
     return f"{zlib.crc32(json.dumps(differ).encode()):08x}"
 
 

@@ -29,7 +29,6 @@ def draw(row: Mapping[str, Any]) -> Figure | None:
         _panel(axes, lines, names)
         axes.set_xlabel(measure, fontsize=8)
     handles = {label: handle for axes in every for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    handles = {name.removesuffix(":"): handle for name, handle in handles.items()}
     columns = figure.legend_columns(list(handles), drawn.get_figwidth())
     style = {"fontsize": 7, "frameon": False, "ncols": columns}
     drawn.legend(handles.values(), handles.keys(), loc="outside lower center", **style)

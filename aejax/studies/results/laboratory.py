@@ -1,12 +1,12 @@
 """Training what is missing, asking what is not known, and remembering both.
 
-``state.json`` in the folder of the results has, for every experiment, its command, whether it is at its end and how
-many seconds it has taken so far, however often it was stopped; and for every question asked of a run its figures. An
-experiment or a question whose command, or whose config file, is another is another.
+``state.json`` in the folder of the results has, for every experiment, its command and config, whether it is at its end,
+how many seconds it has taken so far, however often it was stopped, and what its runs have answered. An experiment whose
+command or config is another is another.
 """
 
+import fcntl
 import gc
-import importlib
 import json
 import threading
 import time
@@ -17,11 +17,12 @@ from typing import Any
 
 import jax
 
-from aejax import files
+from aejax import files, workdirs
 from aejax.bench import machine
 from aejax.errors import UserError
-from aejax.studies.results.definitions import Experiment, Line, checksum
-from aejax.studies.runs import Stopped
+from aejax.studies.results.asking import called, find
+from aejax.studies.results.definitions import Experiment, Line, config_of
+from aejax.sweep.members import DIVERGED
 from aejax.tables import Mean, mean_std
 
 STATE = "state.json"
@@ -40,14 +41,15 @@ class Laboratory:
     """
 
     def __init__(self, folder: Path):
+        """What the folder remembers.
+
+        Raises:
+          UserError: its ``state.json`` cannot be read.
+        """
         self.folder = folder
         self._lock = threading.Lock()
-        self._state: dict[str, Any] = {"experiments": {}, "answers": {}}
-        if (folder / STATE).exists():
-            try:
-                self._state |= dict(files.read_json(folder / STATE))
-            except (OSError, ValueError, TypeError) as error:
-                raise UserError(f"{folder / STATE} cannot be read: {error}") from None
+        self._experiments = _remembered(folder / STATE)
+        self._failed: dict[Experiment, str] = {}
 
     # -- training
 
@@ -67,20 +69,40 @@ class Laboratory:
             return
         if experiment.platform and experiment.platform != jax.default_backend():
             raise Missing(experiment.reason)
+        if experiment in self._failed:
+            raise Missing(self._failed[experiment])
+        entry = self._entry(experiment)
         print(f"{experiment.name}: {experiment.told(self.folder)}", flush=True)
-        entry = {"command": self._key(experiment), "seconds": 0.0, "finished": False, "device": device()}
-        entry |= self._known(experiment)
-        self._state["experiments"][experiment.name] = entry
         with self._timed(entry):
             status = called(f"aejax.{experiment.module}", experiment.argv(self.folder))
         if status:
-            raise Missing(f"failed with status {status}")
+            self._failed[experiment] = f"failed with status {status}"
+            raise Missing(self._failed[experiment])
         entry["finished"] = True
         self._save()
 
-    def seconds(self, experiment: Experiment) -> float:
-        """How long its training took, its study's measuring included."""
-        return float(self._known(experiment).get("seconds", 0.0))
+    def _entry(self, experiment: Experiment) -> dict[str, Any]:
+        """What is known of an experiment whose runs are in its folder, or the beginning of that."""
+        known, place = self._known(experiment), self.folder / experiment.name
+        if known and place.is_dir():
+            return known
+        if experiment.name in self._experiments and place.is_dir():
+            raise Missing(f"{place} is of another command or config; accepted: move it away, or another --folder")
+        self._experiments[experiment.name] = {
+            "command": experiment.command,
+            "config": config_of(experiment),
+            "seconds": None if place.is_dir() else 0.0,  # nobody knows how long they trained that are there already
+            "finished": False,
+            "device": device(),
+            "answers": {},
+        }
+        return self._experiments[experiment.name]
+
+    def seconds(self, line: Line) -> float | None:
+        """How long the training of a line's experiment took, its study's measuring included, and its questions; None
+        where nobody knows."""
+        trained = self._known(line.experiment).get("seconds", 0.0)
+        return None if trained is None else trained + sum(known.get("seconds", 0.0) for known in self._answers(line))
 
     def device(self, experiment: Experiment) -> str:
         """What it was trained on."""
@@ -116,55 +138,56 @@ class Laboratory:
         """Whether every question of the line has been asked."""
         return all(set(line.at.values()) <= set(known.get("found", ())) for known in self._answers(line))
 
-    def asking(self, line: Line) -> float:
-        """The seconds that its questions took."""
-        return sum(known.get("seconds", 0.0) for known in self._answers(line))
-
     def _answers(self, line: Line) -> list[dict[str, Any]]:
         """What is known of each run that it asks."""
         return [
-            self._state["answers"].get(self._question(line, experiment, run), {})
+            self._known(experiment).get("answers", {}).get(self._question(line, experiment, run), {})
             for experiment in (line.experiments if line.ask else ())
             for run in experiment.runs(self.folder, line.runs)
         ]
 
     def _of_study(self, experiment: Experiment, at: Mapping[str, str]) -> dict[str, Any]:
-        path = self.folder / experiment.name / f"{experiment.module.rpartition('.')[2]}.json"
+        told = f"{experiment.name}/{experiment.module.rpartition('.')[2]}.json"
         try:
-            numbers = files.read_json(path)
+            numbers = files.read_json(self.folder / told)
             return {name: find(numbers, where) for name, where in at.items()}
         except (OSError, ValueError, LookupError) as error:
-            raise Missing(f"{path}: {error}") from None
+            raise Missing(f"{told}: {error}") from None
 
     def _answer(self, line: Line, experiment: Experiment, run: Path) -> dict[str, Any]:
         """Name -> what one run has at each place of the line."""
         name, *flags = line.ask
-        known = self._state["answers"].setdefault(self._question(line, experiment, run), {"seconds": 0.0, "found": {}})
+        told = run.relative_to(self.folder)
+        if (run / DIVERGED).exists():
+            raise Missing(f"{told} diverged")
+        question = self._question(line, experiment, run)
+        known = self._known(experiment)["answers"].setdefault(question, {"seconds": 0.0, "found": {}})
         if not set(line.at.values()) <= set(known["found"]):
             with self._timed(known):
                 status = called(f"aejax.analysis.{name}", [f"--workdir={run}", *flags])
             if status:
-                raise Missing(f"aejax.analysis.{name} of {run} failed with status {status}")
+                raise Missing(f"aejax.analysis.{name} of {told} failed with status {status}")
             path = run / "analysis" / f"{name}.json"
             try:
                 numbers = files.read_json(path)
                 known["found"] |= files.rounded({where: find(numbers, where) for where in line.at.values()})
             except (OSError, ValueError, LookupError) as error:
-                raise Missing(f"{path}: {error}") from None
+                raise Missing(f"{told}/analysis/{name}.json: {error}") from None
             self._save()
         return {name: known["found"][where] for name, where in line.at.items()}
 
     # -- remembering
 
-    def _key(self, experiment: Experiment) -> list[str]:
-        return [experiment.module, *experiment.flags, checksum(experiment)]
-
     def _known(self, experiment: Experiment) -> dict[str, Any]:
-        known = self._state["experiments"].get(experiment.name, {})
-        return known if known.get("command") == self._key(experiment) else {}
+        """What is remembered of an experiment of this name, command and config; keys that came later aside."""
+        known = self._experiments.get(experiment.name, {})
+        if known.get("command") != experiment.command:
+            return {}
+        there = workdirs.completed(known["config"])
+        return {} if workdirs.differences(there, config_of(experiment), workdirs.FREE) else known
 
     def _question(self, line: Line, experiment: Experiment, run: Path) -> str:
-        return " ".join([str(run.relative_to(self.folder)), *self._key(experiment), "→", *line.ask])
+        return " ".join([str(run.relative_to(self.folder / experiment.name)), *line.ask])
 
     @contextmanager
     def _timed(self, entry: dict[str, Any]) -> Iterator[None]:
@@ -172,7 +195,8 @@ class Laboratory:
         begun, before, done = time.monotonic(), entry["seconds"], threading.Event()
 
         def note() -> None:
-            entry["seconds"] = before + time.monotonic() - begun
+            if before is not None:
+                entry["seconds"] = before + time.monotonic() - begun
             self._save()
 
         def beat() -> None:
@@ -192,38 +216,40 @@ class Laboratory:
 
     def _save(self) -> None:
         with self._lock:
-            files.write_text(self.folder / STATE, json.dumps(self._state, indent=1, ensure_ascii=False) + "\n")
+            state = {"experiments": self._experiments}
+            files.write_text(self.folder / STATE, json.dumps(state, indent=1, ensure_ascii=False) + "\n")
 
 
-def called(module: str, argv: Sequence[str]) -> int:
-    """The exit status of a command of aejax, called in this process as its module would be.
+def _remembered(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        every = files.read_json(path)["experiments"]
+        return {name: {**known, "answers": dict(known["answers"])} for name, known in every.items()}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        told = f"{path} is not as this command leaves it ({type(error).__name__}: {error})"
+        raise UserError(f"{told}; accepted: move it away, or another --folder") from None
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """The folder made, and within it no other process's.
 
     Raises:
-      Stopped: a signal stopped it.
+      UserError: it cannot be made, or another process trains there.
     """
-    name = module.rpartition(".")[2]
-    status = importlib.import_module(module).main([name, *argv] if module == "aejax.main" else list(argv))
-    if status > 128:
-        raise Stopped(status)
-    return status
-
-
-def find(numbers: Any, where: str) -> Any:
-    """What stands at ``a/b/0/key=value/c`` in JSON.
-
-    Raises:
-      LookupError: nothing does; it names the part that is not there.
-    """
-    for part in where.split("/"):
-        key, equals, value = part.partition("=")
-        if isinstance(numbers, list):
-            numbers = {str(i): entry for i, entry in enumerate(numbers) if not equals or str(entry.get(key)) == value}
-            numbers = {part: next(iter(numbers.values()))} if equals and len(numbers) == 1 else numbers
-        if not isinstance(numbers, Mapping) or part not in numbers:
-            there = ", ".join(map(str, numbers)) if isinstance(numbers, Mapping) else "no entries"
-            raise LookupError(f"no {part!r} at {where}; there: {there}")
-        numbers = numbers[part]
-    return numbers
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("w")
+    except OSError as error:
+        raise UserError(f"--folder={folder} cannot be written: {error.strerror or error}") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            told = f"--folder={folder}: another process trains there"
+            raise UserError(f"{told}; accepted: another --folder, or --notrain") from None
+        yield
 
 
 def _mean(found: Sequence[Any]) -> Mean:

@@ -1,24 +1,27 @@
-"""The table: what the lines came to, as JSON, as aligned text and as Markdown."""
+"""The table: what the lines came to, as JSON, as text, as Markdown and as rows of numbers."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from aejax.studies.results.definitions import Line, Row, checksum
+from aejax.studies.results.definitions import FOLDER, Line, Row, checksum
 from aejax.tables import NONE, Mean, number, plain
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
+WIDTH = 118  # of a terminal's lines
 HEAD = ("setting", "figure", "published", "here", "wall time", "device")
 
 
-def entry(line: Line, folder: Path, figures: Mapping[str, Mean] | None, **more: Any) -> dict[str, Any]:
+def entry(line: Line, figures: Mapping[str, Mean] | None, **more: Any) -> dict[str, Any]:
     """A line as JSON.
 
     Args:
       line: what was asked.
-      folder: of the results.
       figures: what it came to, or None.
       more: ``reason`` that there is none, ``seconds``, ``device``.
+
+    Returns:
+      Its JSON; commands as they are in the default folder, whatever the folder was.
     """
     return {
         "setting": line.setting,
@@ -28,7 +31,7 @@ def entry(line: Line, folder: Path, figures: Mapping[str, Mean] | None, **more: 
         "figures": None if figures is None else {name: plain(mean) for name, mean in figures.items()},
         **more,
         "config": checksum(line.experiment),
-        "commands": [told for told in (*(e.told(folder) for e in line.experiments), line.asked(folder)) if told],
+        "commands": [*(experiment.told(FOLDER) for experiment in line.experiments), *line.asks(FOLDER)],
     }
 
 
@@ -59,13 +62,39 @@ def cells(line: Mapping[str, Any]) -> dict[str, str]:
         "figure": line["measure"],
         "published": f"{published} ({line['source']})" if published else NONE,
         "here": ", ".join(_named(name, str(mean)) for name, mean in figures.items()) or line["reason"],
-        "wall time": duration(line["seconds"]) if figures else NONE,
+        "wall time": duration(line["seconds"]) if figures and line["seconds"] is not None else NONE,
         "device": line["device"].partition(",")[0] if figures else NONE,
     }
 
 
 def _named(name: str, told: str) -> str:
-    return f"{name} {told}" if name else told
+    return f"{name}: {told}" if name else told
+
+
+def text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The table for a terminal: a line of it in a line or more."""
+    told = []
+    for row in rows:
+        told.append(f"{row['name']}: {row['title']}")
+        for line in row["lines"]:
+            cell = cells(line)
+            more = [f"published {cell['published']}"] * (cell["published"] != NONE) + [cell["wall time"]]
+            known = "; ".join(part for part in more if part != NONE)
+            one = f"{cell['setting']}; {cell['figure']}: {cell['here']}" + f" ({known})" * bool(known)
+            told += textwrap.wrap(one, WIDTH, initial_indent="  ", subsequent_indent="      ", break_long_words=False)
+    return "\n".join(told)
+
+
+def numbers(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """A row for each figure, and for each line that has none."""
+    flat = []
+    for row in rows:
+        for line in row["lines"]:
+            for name, found in (line["figures"] or {"": dict.fromkeys(Mean._fields)}).items():
+                of = {"row": row["name"], "setting": line["setting"], "measure": line["measure"], "name": name, **found}
+                of |= {"published": line["published"].get(name), "source": line["source"]}
+                flat.append(of | {key: line[key] for key in ("seconds", "device", "reason")})
+    return flat
 
 
 def duration(seconds: float) -> str:
@@ -87,7 +116,7 @@ def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
         told += [f"# {row['name']}", *commands]
     devices = sorted({line["device"] for row in rows for line in row["lines"] if line["figures"]})
     trained = f"Trained on {'; '.join(devices)}. " if devices else ""
-    summary = f"{trained}Wall time is that of training, its runs together, and of asking."
+    summary = f"{trained}Wall time is that of training, all runs of a command together, and of asking."
     fold = "<details><summary>The commands that the table's rows stand for</summary>"
     return "\n".join([*lines, "", summary, "", fold, "", "```sh", *told, "```", "", "</details>"])
 

@@ -1,8 +1,7 @@
 """Codes in the plane and codes as hashes: do neighbours have the same class?"""
 
-from aejax.studies.results.definitions import Experiment, Line, Row, studied, trained
+from aejax.studies.results.definitions import FIVE, THREE, Experiment, Line, Row, studied, trained
 
-THREE, FIVE = "0,1,2", "0,1,2,3,4"
 NEAREST = "1-NN in two dimensions, test accuracy, %"
 BY_CLASS = "1-NN in two dimensions, test accuracy of each digit, %"
 MNIST = ("data.name=mnist", "data.valid=0.0833")
@@ -10,7 +9,7 @@ MNIST = ("data.name=mnist", "data.valid=0.0833")
 
 def plane(experiment: Experiment, setting: str, kind: str = "codes") -> tuple[Line, Line]:
     """The accuracy of all digits, and of each."""
-    each = {f"{digit}:": f"kinds/{kind}/1-NN/accuracy_by_class/{digit}" for digit in range(10)}
+    each = {str(digit): f"kinds/{kind}/1-NN/accuracy_by_class/{digit}" for digit in range(10)}
     ask = ("neighbours", "--k=1")
     return (
         Line(setting, NEAREST, experiment, {"": f"kinds/{kind}/1-NN/test_accuracy"}, ask),
@@ -23,10 +22,10 @@ CONV = trained("plane_conv", "conv.py", FIVE, *MNIST, "code.size=2", "train.epoc
 VARIATIONAL = trained("plane_variational", "vae.py:plane", FIVE, *MNIST, "train.epochs=20")
 DEEP = trained("plane_deep", "deep.py", FIVE, *MNIST, "code.size=2", "code.activation=linear", "train.epochs=20")
 LINES = (
-    plane(ALLCONV, "all-convolutional, [1, 2, 1]"),
-    plane(CONV, "convolutional"),
-    plane(DEEP, "dense, 784-128-2"),
-    plane(VARIATIONAL, "variational, means"),
+    plane(ALLCONV, "all-convolutional, [1, 2, 1], 10 epochs"),
+    plane(CONV, "convolutional, 5 epochs"),
+    plane(DEEP, "dense, 784-128-2, 20 epochs"),
+    plane(VARIATIONAL, "variational, means, 20 epochs"),
     plane(VARIATIONAL, "principal components", "PCA"),
 )
 PLANE = Row("plane", "Codes of two numbers on MNIST", tuple(line for both in zip(*LINES, strict=True) for line in both))
@@ -35,7 +34,7 @@ SOURCES = {
     "autoencoder": "autoencoder",
     "ITQ": "ITQ",
     "PCA-sign": "PCA-sign",
-    "convolutional classifier, 1000 labels:": "classifier, 1,000 labels",
+    "convolutional classifier, 1000 labels": "classifier, 1,000 labels",
 }
 MEASURES = {
     "mAP, 1000 test queries to all of train": "mean_average_precision",

@@ -1,8 +1,7 @@
 """What pretraining is worth to a classifier: with all labels, and with few."""
 
-from aejax.studies.results.definitions import Experiment, Line, Row, studied
+from aejax.studies.results.definitions import FIVE, THREE, Experiment, Line, Row, studied
 
-FIVE, THREE = "0,1,2,3,4", "0,1,2"
 RIFAI = "Rifai et al. 2011"
 FINE_TUNED = {"": "rows/0/ways/fine_tuned/test_accuracy"}
 CLASSIFIED = "fine-tuned with all labels, test accuracy, %"
@@ -40,8 +39,8 @@ GAUSSIAN = units("denoising_gaussian", NO_PENALTY, "corruption.name=gaussian")
 MASKING = units("denoising_masking", NO_PENALTY, "corruption.name=masking")
 KINDS = (
     contractive("contractive", units("contractive"), 1.14, 0.73, 86.0),
-    contractive("denoising, Gaussian", GAUSSIAN, 1.18, 0.86),
-    contractive("denoising, masking", MASKING, 1.57, 7.87),
+    contractive("denoising, Gaussian, .2", GAUSSIAN, 1.18, 0.86),
+    contractive("denoising, masking, 25 %", MASKING, 1.57, 7.87),
     contractive("plain", PLAIN, 1.78, 17.5, 50.0),
 )
 
@@ -71,35 +70,42 @@ STACKED = Row(
 )
 
 WAYS = {"scratch": "scratch", "frozen": "frozen", "fine-tuned": "fine_tuned"}
-DATA = {"MNIST": ("mnist", 1 / 12), "Fashion-MNIST": ("fashion_mnist", 1 / 12)}
+DATA = {"MNIST": "mnist", "Fashion-MNIST": "fashion_mnist"}
+WIDE = "code.size=1000"
 VARIANTS = {
-    "plain": ("shallow.py", "optim.schedule=cosine"),
-    "denoising": ("denoising.py:masking", "encoder.widths=()", "decoder.widths=()"),
-    "contractive": ("contractive.py:mnist",),
-    "sparse": ("sparse.py",),
-    "k-sparse": ("ksparse.py:mnist",),
-    "winner-take-all": ("wta.py:mnist",),
-    "variational": ("vae.py:mnist",),
+    "plain": ("shallow.py", WIDE, "optim.schedule=cosine"),
+    "denoising": ("denoising.py:masking", WIDE, "encoder.widths=()", "decoder.widths=()"),
+    "contractive": ("contractive.py:mnist", WIDE),
+    "sparse": ("sparse.py", WIDE),
+    "k-sparse": ("ksparse.py:mnist", WIDE),
+    "winner-take-all": ("wta.py:mnist", WIDE),
+    "variational, 500-20": ("vae.py:mnist",),
 }
+ALIKE = ("data.valid=0.0833", "train.batch_size=100", "train.epochs=10")
+BOTH = ("--labels=100,1000", "--draws=10", "--seeds=0,1", "--steps=2000", "--learning_rate=1e-3", "--encoder_rate=0.1")
 
 
-RATES = ("--learning_rate=1e-3", "--encoder_rate=0.1")
+def few(variant: str, name: str) -> Experiment:
+    """A variant pretrained on all of a data set, and classifiers of few of its labels."""
+    config, *keys = VARIANTS[variant]
+    folder = f"few_labels_{variant.partition(',')[0].replace('-', '_')}_{name}"
+    given = (f"--config.{key}" for key in (f"data.name={name}", *ALIKE, *keys))
+    return studied(folder, "pretraining", config, *BOTH, *given)
 
 
 def few_labels() -> tuple[Line, ...]:
     """The lines: for each data set and number of labels, every variant."""
-    common, lines = ("code.size=1000", "train.batch_size=100", "train.epochs=10"), []
-    for data, (name, valid) in DATA.items():
-        for number, labels in enumerate(("100", "1000")):
-            for variant, (config, *keys) in VARIANTS.items():
-                sized = common[1:] if variant == "variational" else common
-                given = (f"data.name={name}", f"data.valid={valid:.4f}", *sized, *keys)
-                flags = ("--labels=100,1000", "--draws=10", "--seeds=0,1", "--steps=2000", *RATES)
-                folder = f"few_labels_{variant.replace('-', '_')}_{name}"
-                experiment = studied(folder, "pretraining", config, *flags, *(f"--config.{key}" for key in given))
-                at = {told: f"rows/{number}/ways/{way}/test_accuracy" for told, way in WAYS.items()}
-                lines.append(Line(variant, f"{data}, {labels} labels, test accuracy, %", experiment, at))
-    return tuple(lines)
+    return tuple(
+        Line(
+            variant,
+            f"{data}, {labels} labels, test accuracy, %",
+            few(variant, name),
+            {told: f"rows/{number}/ways/{way}/test_accuracy" for told, way in WAYS.items()},
+        )
+        for data, name in DATA.items()
+        for number, labels in enumerate((100, 1000))
+        for variant in VARIANTS
+    )
 
 
 TITLE = "Few labels: pretrained without them, or from scratch; ten draws, two autoencoders"

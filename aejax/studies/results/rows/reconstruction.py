@@ -1,8 +1,7 @@
 """Reconstruction: a course's notebook, deep nets beside principal components, error against the size of the code."""
 
-from aejax.studies.results.definitions import Line, Row, studied, trained
+from aejax.studies.results.definitions import FIVE, Line, Row, studied, trained
 
-FIVE = "0,1,2,3,4"
 NOTEBOOK = "the course's notebook, Keras"
 HINTON = "Hinton & Salakhutdinov 2006"
 
@@ -74,7 +73,7 @@ SHALLOW = studied("capacity", "capacity", "shallow.py:fashion_mnist", f"--seeds=
 
 def by_size(name: str, where: str) -> Line:
     """A figure at every size of the code."""
-    at = {f"{size}:": f"rows/size={size}/{where}" for size in SIZES}
+    at = {f"n={size}": f"rows/size={size}/{where}" for size in SIZES}
     return Line(name, ERROR, SHALLOW, at)
 
 
