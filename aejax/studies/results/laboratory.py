@@ -96,6 +96,7 @@ class Laboratory:
             "device": device(),
             "answers": {},
         }
+        self._save()
         return self._experiments[experiment.name]
 
     def seconds(self, line: Line) -> float | None:
