@@ -57,7 +57,7 @@ def _mnist(c):
 def _digits(c):
     c.data.name = "digits"
     c.encoder.bias_init = 0.3
-    c.code.size = 256
+    c.code.size = 512
     c.code.rate = 0.07
     c.optim.learning_rate = 1e-2
     c.train.epochs = 300
