@@ -147,9 +147,8 @@ def check_overrides(config: Mapping, keys: Iterable[str]) -> None:
     Raises:
       UserError: naming the key, and what the part reads.
     """
-    read = schema.keys_read(config) | optim.keys_read(config)
     for key in unread(config, keys):
-        section = key.partition(".")[0]
+        section, read = key.partition(".")[0], _read(config)
         here = sorted(k for k in read if k.startswith(f"{section}.") and k.partition(".")[2] in config[section])
         chosen = CHOICES[section] if here else "model"
         outer, _, inner = chosen.partition(".")
@@ -160,8 +159,12 @@ def check_overrides(config: Mapping, keys: Iterable[str]) -> None:
 
 def unread(config: Mapping, keys: Iterable[str]) -> list[str]:
     """Those of the keys that the chosen parts do not read."""
-    read = schema.keys_read(config) | optim.keys_read(config)
+    read = _read(config)
     return [key for key in keys if key.partition(".")[0] in CHOICES and key not in read]
+
+
+def _read(config: Mapping) -> set[str]:
+    return schema.keys_read(config) | optim.keys_read(config)
 
 
 def check_data(config: Mapping, dataset: Dataset) -> None:

@@ -63,13 +63,7 @@ def opened(workdir: Path, config: Mapping) -> Iterator[Path]:
       UserError: it cannot be made or written, also when the disk fills within; another
         process trains there; or it holds a run with another config.
     """
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        lock = (workdir / ".lock").open("w")
-    except OSError as error:
-        raise UserError(f"--workdir={workdir} cannot be written: {_DISK.get(error.errno, error.strerror)}") from None
-    with lock:
-        _lock(lock, workdir)
+    with locked(workdir, f"--workdir={workdir}", "another --workdir"):
         _compare_config(workdir, config)
         try:
             yield workdir
@@ -82,11 +76,29 @@ def opened(workdir: Path, config: Mapping) -> Iterator[Path]:
             raise UserError(f"{message}, and the same command goes on from there") from None
 
 
-def _lock(lock, workdir: Path) -> None:
+@contextmanager
+def locked(folder: Path, told: str, accepted: str) -> Iterator[None]:
+    """The folder made, and within it no other process's that asks for it so.
+
+    Args:
+      folder: the folder.
+      told: the flag that names it, with its value.
+      accepted: instead, where another process has it.
+
+    Raises:
+      UserError: it cannot be made, or another process trains there.
+    """
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise UserError(f"--workdir={workdir}: another process trains there; accepted: another --workdir") from None
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("w")
+    except OSError as error:
+        raise UserError(f"{told} cannot be written: {_DISK.get(error.errno, error.strerror)}") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{told}: another process trains there; accepted: {accepted}") from None
+        yield
 
 
 def _compare_config(workdir: Path, config: Mapping) -> None:

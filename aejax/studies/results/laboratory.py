@@ -5,13 +5,12 @@ how many seconds it has taken so far, however often it was stopped, and what its
 command or config is another is another.
 """
 
-import fcntl
 import gc
 import json
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -232,25 +231,13 @@ def _remembered(path: Path) -> dict[str, Any]:
         raise UserError(f"{told}; accepted: move it away, or another --folder") from None
 
 
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> AbstractContextManager[None]:
     """The folder made, and within it no other process's.
 
     Raises:
       UserError: it cannot be made, or another process trains there.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("w")
-    except OSError as error:
-        raise UserError(f"--folder={folder} cannot be written: {error.strerror or error}") from None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            told = f"--folder={folder}: another process trains there"
-            raise UserError(f"{told}; accepted: another --folder, or --notrain") from None
-        yield
+    return workdirs.locked(folder, f"--folder={folder}", "another --folder, or --notrain")
 
 
 def _mean(found: Sequence[Any]) -> Mean:

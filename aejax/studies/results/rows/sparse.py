@@ -1,32 +1,31 @@
 """Sparse codes: what a linear classifier makes of them, and how many of their units die."""
 
-from aejax.studies.results.definitions import FIVE, THREE, Line, Row, trained
+from aejax.studies.results.definitions import FIVE, THREE, Experiment, Line, Row, trained
 
 WTA = "Makhzani & Frey 2015"
 SVM, PROBE = {"": "svm/codes/test_accuracy"}, ("probe", "--classifiers=svm")
 MEASURE = "linear SVM on codes, test accuracy, %"
 
+
+
+def classified(setting: str, experiment: Experiment, published: float | None = None, source: str = "") -> Line:
+    """What a linear SVM makes of the codes, beside what is published."""
+    known = {} if published is None else {"": published}
+    return Line(setting, MEASURE, experiment, SVM, PROBE, published=known, source=source)
+
+
 WINNER_TAKE_ALL = Row(
     "winner_take_all",
     "Winner-take-all, fully connected",
     (
-        Line(
-            "MNIST, 2000 units, lifetime sparsity 5 %",
-            MEASURE,
-            trained("wta_mnist", "wta.py:mnist", THREE),
-            SVM,
-            PROBE,
-            published={"": 98.8},
-            source=WTA,
+        classified(
+            "MNIST, 2000 units, lifetime sparsity 5 %", trained("wta_mnist", "wta.py:mnist", THREE), 98.8, WTA
         ),
-        Line(
+        classified(
             "8×8 digits, 512 units, 7 %",
-            MEASURE,
             trained("wta_digits", "wta.py:digits", FIVE),
-            SVM,
-            PROBE,
-            published={"": 99.0},
-            source="a reimplementation, 256 units",
+            99.0,
+            "a reimplementation, 256 units",
         ),
     ),
 )
@@ -35,22 +34,15 @@ K_SPARSE = Row(
     "k_sparse",
     "k-sparse, and convolutional winner-take-all",
     (
-        Line(
+        classified(
             "MNIST, k-sparse, 1000 units, k 25, the 75 largest as features",
-            MEASURE,
             trained("ksparse_mnist", "ksparse.py:mnist", THREE),
-            SVM,
-            PROBE,
-            published={"": 98.65},
-            source="Makhzani & Frey 2013",
+            98.65,
+            "Makhzani & Frey 2013",
         ),
-        Line("MNIST, winner-take-all, 16 maps", MEASURE, trained("conv_wta_16", "conv_wta.py:mnist", "0"), SVM, PROBE),
-        Line(
-            "MNIST, winner-take-all, 128 maps",
-            MEASURE,
-            trained("conv_wta_128", "conv_wta.py:maps128", "0", platform="gpu"),
-            SVM,
-            PROBE,
+        classified("MNIST, winner-take-all, 16 maps", trained("conv_wta_16", "conv_wta.py:mnist", "0")),
+        classified(
+            "MNIST, winner-take-all, 128 maps", trained("conv_wta_128", "conv_wta.py:maps128", "0", platform="gpu")
         ),
     ),
 )
