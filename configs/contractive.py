@@ -6,7 +6,7 @@ by random probes.
     python -m aejax.main --config=configs/contractive.py   # 3,600 digits, 100 epochs: 12 s on two cores
     python -m aejax.main --config=configs/contractive.py --workdir=runs/plain --config.loss.contractive=1e-9
 
-    python -m aejax.main --config=configs/contractive.py:mnist   # 59,000 digits, 1000 units, 50 epochs
+    python -m aejax.main --config=configs/contractive.py:mnist   # 59,000 digits, 1000 units, 30 epochs
 
 ``:mnist`` is what the row ``contractive`` of ``python -m aejax.studies.results`` pretrains, beside denoising and plain
 units. Chosen on valid: the penalty's weight, of 0.6, 2 and 6; and for all four alike the classifier's learning rate of
@@ -43,7 +43,7 @@ def _mnist(c):
     c.data.name = "mnist"
     c.data.valid = 1 / 60
     c.code.size = 1000
-    c.train.epochs = 50
+    c.train.epochs = 30
 
 
 def _second_order(c):

@@ -45,3 +45,4 @@ def _mnist(c):
     c.data.valid = 1 / 60
     c.encoder.widths = (1000, 1000)
     c.code.size = 1000
+    c.greedy.epochs = 15

@@ -11,7 +11,7 @@ JACOBIAN = ("jacobian", "--images=200")
 
 def units(name: str, *keys: str) -> Experiment:
     """One way of pretraining 1000 tied sigmoid units, over seeds; then fine-tuned."""
-    flags = (f"--seeds={FIVE}", "--labels=all", "--ways=fine_tuned", "--epochs=25")
+    flags = (f"--seeds={FIVE}", "--labels=all", "--ways=fine_tuned", "--epochs=20")
     flags += ("--learning_rate=1e-2", "--encoder_rate=0.1", *(f"--config.{key}" for key in keys))
     return studied(name, "pretraining", "contractive.py:mnist", *flags)
 
@@ -82,7 +82,7 @@ VARIANTS = {
     "variational, 500-20": ("vae.py:mnist",),
 }
 ALIKE = ("data.valid=0.0833", "train.batch_size=100", "train.epochs=10")
-BOTH = ("--labels=100,1000", "--draws=10", "--seeds=0,1", "--steps=2000", "--learning_rate=1e-3", "--encoder_rate=0.1")
+BOTH = ("--labels=100,1000", "--draws=10", "--seeds=0,1", "--steps=1000", "--learning_rate=1e-3", "--encoder_rate=0.1")
 
 
 def few(variant: str, name: str) -> Experiment:
