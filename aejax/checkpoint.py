@@ -31,9 +31,16 @@ class Checkpoint(NamedTuple):
     meta: dict[str, Any]
 
 
-def templates(trees: Mapping[str, Any], sharding: jax.sharding.Sharding) -> dict[str, Any]:
-    """What ``read`` takes: the shapes and types of trees of arrays, and where to put them, whatever wrote them."""
-    return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding), dict(trees))
+def templates(tree: Any, sharding: Any) -> Any:
+    """What ``read`` takes: the shapes and types of a tree of arrays, and where to put them, whatever wrote them.
+
+    Args:
+      tree: of arrays, or of what has their shapes and types.
+      sharding: of all, or a tree of them.
+    """
+    one = isinstance(sharding, jax.sharding.Sharding)
+    places = jax.tree.map(lambda _: sharding, tree) if one else sharding
+    return jax.tree.map(lambda a, place: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=place), tree, places)
 
 
 def stacked_templates(trees: Mapping[str, Any], members: int, shapes: Mapping[str, Any]) -> dict[str, Any]:

@@ -92,6 +92,7 @@ RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "checkpoint.seconds": _not_negative,
     "checkpoint.keep": _positive,
     "mesh.devices": _not_negative,
+    "mesh.model": _positive,
 }
 
 
@@ -128,7 +129,9 @@ def check(config: Mapping) -> None:
     greedy.check(config)
     if not config["train"]["epochs"] and not config["greedy"]["epochs"]:
         raise UserError("config.train.epochs=0 trains nothing; accepted: 1 or more, or with greedy.epochs 0 or more")
-    size, k = config["code"]["size"], config["code"]["k"]
+    size, k, shared = config["code"]["size"], config["code"]["k"], config["mesh"]["model"]
+    if size % shared:
+        raise UserError(f"config.mesh.model={shared} cannot share code.size={size} evenly; accepted: a divisor of it")
     if "code.k" in schema.keys_read(config) and k > size and config["encoder"]["name"] != "allconv":
         raise UserError(f"config.code.k={k} of code.size={size} units; accepted: 1 to {size}")
     low, high = config["corruption"]["low"], config["corruption"]["high"]

@@ -4,7 +4,7 @@ Both give bit for bit the same batches: row ``i`` of step ``s`` is a pure functi
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
@@ -15,10 +15,11 @@ from aejax.data import order
 
 
 class Source(NamedTuple):
-    """Raw images (and labels, or None), and the rows that the steps from ``first`` up to ``stop`` train on."""
+    """Raw images (and labels, or None), and the rows that the steps from ``first`` up to ``stop`` train on; or None,
+    where the examples are the batches of those steps."""
 
     examples: tuple[jax.Array, jax.Array | None]
-    order: jax.Array
+    order: jax.Array | None
     first: int
     stop: int
 
@@ -36,7 +37,7 @@ class Resident:
 
     def __init__(self, images: np.ndarray, seed: int, batch: int, mesh: Mesh, labels: np.ndarray | None = None):
         self.steps_per_epoch = len(images) // batch
-        self._examples = jax.device_put((images, labels), devices.replicated(mesh))
+        self._examples = devices.put((images, labels), devices.replicated(mesh))
         self._seed = seed
         self._order = jax.jit(order.epoch_order, static_argnums=2, out_shardings=devices.replicated(mesh))
         self._source: Source | None = None
@@ -56,8 +57,9 @@ class Resident:
 class Streamed:
     """Blocks of an epoch's batches, gathered on the host while the device works on the block before.
 
-    Two blocks are on the device at once; together they take at most ``device_bytes``,
-    or one step each where a step alone takes more.
+    Each device gets its rows of every batch alone, and each process gathers those of its devices. Two blocks are on
+    the devices at once; on each they take at most ``device_bytes`` together, or one step each where a step alone takes
+    more.
     """
 
     def __init__(
@@ -71,9 +73,10 @@ class Streamed:
     ):
         self.steps_per_epoch = len(images) // batch
         self._images, self._labels, self._seed, self._batch, self._mesh = images, labels, seed, batch, mesh
-        self._steps = int(np.clip(device_bytes // 2 // (images[0].nbytes * batch), 1, self.steps_per_epoch))
-        rows = np.arange(self._steps * batch, dtype=np.int32)
-        self._identity = jax.device_put(rows, devices.replicated(mesh))
+        self._room = devices.padded(batch, mesh)
+        a_step = images[0].nbytes * self._room // mesh.devices.shape[0]
+        self._steps = int(np.clip(device_bytes // 2 // a_step, 1, self.steps_per_epoch))
+        self._own = devices.own_rows(self._room, mesh)
         self._order = jax.jit(order.epoch_order, static_argnums=2)
         self._blocks: Iterator | None = None
         self._source: Source | None = None
@@ -88,16 +91,16 @@ class Streamed:
         if self._blocks is None or start == 0:
             self.close()
             rows = np.asarray(self._order(np.uint32(self._seed), np.int32(epoch), len(self._images)))
-            self._rows = rows
-            self._blocks = order.blocks(self._images, rows, self._batch, start, self._steps)
+            self._rows = order.batches(rows, self._batch, self._own)
+            self._blocks = order.blocks(self._images, self._rows, start, self._steps)
         begin, images = next(self._blocks)
         first = epoch * self.steps_per_epoch + begin
         stop = min(first + self._steps, (epoch + 1) * self.steps_per_epoch)
         labels = None
         if self._labels is not None:
-            labels = np.resize(self._labels[self._rows[begin * self._batch :][: len(images)]], len(images))
-        examples = jax.device_put((images, labels), devices.replicated(self._mesh))
-        return Source(examples, self._identity, first, stop)
+            labels = np.zeros(images.shape[:2], self._labels.dtype)
+            labels[: stop - first] = self._labels[self._rows[begin : begin + stop - first]]
+        return Source(on_devices((images, labels), self._room, self._mesh), None, first, stop)
 
     def close(self) -> None:
         if self._blocks is not None:
@@ -105,10 +108,21 @@ class Streamed:
         self._blocks = self._source = None
 
 
+def on_devices(batches: Any, room: int, mesh: Mesh) -> Any:
+    """Arrays [m, own rows, …] of batches of ``room`` rows, of which this process has its own -> arrays [m, room, …],
+    split over the devices along the rows."""
+    sharding = devices.batched(mesh, axis=1)
+
+    def put(a: np.ndarray) -> jax.Array:
+        return jax.make_array_from_process_local_data(sharding, a, (len(a), room, *a.shape[2:]))
+
+    return jax.tree.map(put, batches)
+
+
 def feed(
     images: np.ndarray, seed: int, batch: int, mesh: Mesh, device_bytes: int, labels: np.ndarray | None = None
 ) -> Feed:
-    """Resident where the images fit in ``device_bytes``, else streamed."""
-    if images.nbytes <= device_bytes:
+    """Resident where the images fit in ``device_bytes`` and one process has all devices, else streamed."""
+    if images.nbytes <= device_bytes and jax.process_count() == 1:
         return Resident(images, seed, batch, mesh, labels)
     return Streamed(images, seed, batch, mesh, device_bytes, labels)

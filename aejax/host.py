@@ -61,7 +61,7 @@ class Host:
 
     def mesh(self, config: FrozenConfigDict) -> Mesh:
         """The devices to train on."""
-        return devices.mesh(config.mesh.devices)
+        return devices.mesh(config.mesh.devices, config.mesh.model)
 
     def dataset(self, section: FrozenConfigDict) -> Dataset:
         """What ``config.data`` names."""

@@ -102,23 +102,33 @@ def added(sums: Sums, step: jax.Array, terms: Mapping[str, jax.Array]) -> Sums:
     return {**{k: sums[k] + value for k, value in {**terms, "steps": 1.0}.items()}, "first_non_finite": found}
 
 
-def make_stretch(model: nn.Module, total: int, mesh: Mesh) -> Callable:
+def make_stretch(model: nn.Module, total: int, mesh: Mesh, places: Any = None) -> Callable:
     """The compiled ``stretch(state, sums, examples, order, first, count, preprocessing, arguments)``.
 
-    It takes ``count`` steps from ``state`` and adds to ``sums``. Step s trains on the
-    raw ``examples`` at rows ``order[(s − first) · b : (s − first + 1) · b]``, so that a
-    whole split with an epoch's order and a block of it with the identity serve alike.
+    It takes ``count`` steps from ``state`` and adds to ``sums``. Step s trains on the raw ``examples`` at rows
+    ``order[(s − first) · b : (s − first + 1) · b]`` of a whole split; or, where ``order`` is None, on batch
+    ``s − first`` of a block [steps, b, …] whose batches are split over the devices already, padded.
     Examples are images and, for a model that reads them, labels: (images, labels or None).
     The state is donated.
+
+    Args:
+      model: of a config.
+      total: the number of steps of the whole run.
+      mesh: of the devices.
+      places: of the state, as ``devices.places`` gives; on every device unless given.
     """
     batch = model.config.train.batch_size
     room = devices.padded(batch, mesh)
     weight = (np.arange(room) < batch).astype(np.float32)
+    spread = functools.partial(jax.lax.with_sharding_constraint, shardings=devices.batched(mesh))
+
+    def taken(examples, order, step):
+        if order is None:
+            return rows_of(examples, step)
+        return rows_of(examples, spread(jnp.pad(batch_rows(order, step, batch), (0, room - batch))))
 
     def one(state, sums, examples, order, first, preprocessing, arguments):
-        rows = batch_rows(order, state.step - first, batch)
-        rows = jax.lax.with_sharding_constraint(jnp.pad(rows, (0, room - batch)), devices.batched(mesh))
-        raw, labels = rows_of(examples, rows)
+        raw, labels = taken(examples, order, state.step - first)
         following, terms = train_step(model, total, state, raw, jnp.asarray(weight), arguments, preprocessing, labels)
         return following, added(sums, state.step, terms)
 
@@ -128,57 +138,56 @@ def make_stretch(model: nn.Module, total: int, mesh: Mesh) -> Callable:
 
         return jax.lax.fori_loop(0, count, body, (state, sums))
 
-    return jax.jit(stretch, donate_argnums=0, out_shardings=devices.replicated(mesh))
+    everywhere = devices.replicated(mesh)
+    return jax.jit(stretch, donate_argnums=0, out_shardings=(places or everywhere, everywhere))
 
 
 class Programs(NamedTuple):
     """What a run calls: ``init(arguments) -> State``, ``stretch`` and ``evaluate``, each compiled when first called;
-    and the ``zero_sums`` that a stretch begins from."""
+    the ``zero_sums`` that a stretch begins from; and the ``places`` of the state's arrays, a tree or one for all."""
 
     init: Callable
     stretch: Callable
     evaluate: Callable
     zero_sums: Sums
+    places: Any
 
 
 @functools.lru_cache(maxsize=16)
 def programs(config: FrozenConfigDict, shape: tuple[int, int, int], classes: int, total: int, mesh: Mesh) -> Programs:
     """The programs of all runs whose ``model.program`` is this config: made once, so compiled once."""
     model = models.build(config, shape, classes)
-    init = jax.jit(
-        lambda arguments: init_state(model, arguments),
-        out_shardings=devices.replicated(mesh),
-        compiler_options=compilation.seldom(),
-    )
-    return Programs(init, make_stretch(model, total, mesh), make_evaluate(model, mesh), zero_sums(model))
+
+    def start(arguments):
+        return init_state(model, arguments)
+
+    places = devices.places(mesh, config.code.size, lambda: jax.eval_shape(start, models.arguments(config)))
+    init = jax.jit(start, out_shardings=places, compiler_options=compilation.seldom())
+    stretch = make_stretch(model, total, mesh, places)
+    return Programs(init, stretch, make_evaluate(model, mesh), zero_sums(model), places)
 
 
 def make_evaluate(model: nn.Module, mesh: Mesh) -> Callable:
-    """The compiled ``evaluate(variables, examples, preprocessing, arguments, n) -> sums over the first n examples``.
+    """The compiled ``evaluate(variables, batches, preprocessing, arguments, n) -> sums over the first n examples``.
 
     Of the loss, each term and figure, and where the model has a code, of the number of
     ``active_units`` of the code an example, and ``alive`` [size]: whether any image activates
-    the unit. Every example counts once: the last part-batch is padded at weight 0.
+    the unit. Batches are [m, b, …], split over the devices along b; every example counts once: what fills the last
+    batch, and batches beyond the n-th example, weigh 0.
     """
-
     spread = functools.partial(jax.lax.with_sharding_constraint, shardings=devices.batched(mesh))
-    evaluate = evaluation(model, lambda rows: devices.padded(rows, mesh), spread)
-    return jax.jit(evaluate, out_shardings=devices.replicated(mesh))
+    return jax.jit(evaluation(model, spread), out_shardings=devices.replicated(mesh))
 
 
-def evaluation(model: nn.Module, padded: Callable[[int], int], spread: Callable[[jax.Array], jax.Array]) -> Callable:
-    """``make_evaluate``'s function, not compiled: ``padded`` says how many rows to take for so many, and ``spread``
-    where they lie."""
+def evaluation(model: nn.Module, spread: Callable[[jax.Array], jax.Array] = lambda rows: rows) -> Callable:
+    """``make_evaluate``'s function, not compiled: ``spread`` says where a batch's rows lie."""
 
-    def evaluate(variables, examples, preprocessing, arguments, n=None):
-        there = examples[0].shape[0]
-        n = there if n is None else n
-        room = padded(min(model.config.eval.batch_size, there))
+    def evaluate(variables, batches, preprocessing, arguments, n):
+        many, room = batches[0].shape[:2]
 
         def batch(i):
-            rows = spread(i * room + jnp.arange(room))
-            raw, labels = rows_of(examples, jnp.minimum(rows, n - 1))
-            weight = (rows < n).astype(jnp.float32)
+            raw, labels = rows_of(batches, i)
+            weight = (spread(i * room + jnp.arange(room)) < n).astype(jnp.float32)
             key = jax.random.fold_in(keys.root(arguments["seed"], "evaluate"), i)
             x = inputs.model_input(model.config.data, preprocessing, raw, keys.named(key, "binarise"))
             given = {"weight": weight, "key": key, "labels": labels, "identity": identity(raw)}
@@ -195,6 +204,6 @@ def evaluation(model: nn.Module, padded: Callable[[int], int], spread: Callable[
             return {k: sums[k] | new[k] if k == "alive" else sums[k] + new[k] for k in sums}
 
         sums = batch(0)
-        return jax.lax.fori_loop(1, -(-n // room), add, sums) if there > room else sums  # an idle loop is compiled too
+        return jax.lax.fori_loop(1, -(-n // room), add, sums) if many > 1 else sums  # an idle loop is compiled too
 
     return evaluate

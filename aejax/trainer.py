@@ -17,6 +17,7 @@ from aejax import step as programs
 from aejax.checkpoint import Checkpoints
 from aejax.data import Dataset, Split, transforms
 from aejax.errors import UserError
+from aejax.feed import on_devices
 
 
 class Trainer:
@@ -35,11 +36,12 @@ class Trainer:
         self.steps_per_epoch = len(dataset.train) // config.train.batch_size
         self.total = self.steps_per_epoch * config.train.epochs
         self.everywhere = devices.replicated(mesh)
-        put = lambda tree: jax.device_put(tree, self.everywhere)  # noqa: E731
-        self.arguments = put(models.arguments(config, len(dataset.train)))
+        self.arguments = devices.put(models.arguments(config, len(dataset.train)), self.everywhere)
         program, classes = models.program(config), len(dataset.classes)
         self.programs = programs.programs(program, tuple(dataset.shape), classes, self.total, mesh)
-        self.reconstruct = jax.jit(self._reconstruct, compiler_options=compilation.seldom())
+        seldom = {"out_shardings": self.everywhere, "compiler_options": compilation.seldom()}
+        self.reconstruct = jax.jit(self._reconstruct, **seldom)
+        self._finite = jax.jit(_finite, **seldom)
         self.zero_sums = self.programs.zero_sums
         self._copy = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))
         self.meta: dict[str, Any] = {
@@ -74,17 +76,22 @@ class Trainer:
 
     def preprocess_by(self, statistics: Mapping[str, Any]) -> None:
         """Prepare images by these statistics, as ``transforms.fit`` gives them."""
-        self.preprocessing = jax.device_put(dict(statistics), self.everywhere)
+        self.preprocessing = devices.put(dict(statistics), self.everywhere)
         self.meta["preprocessing"] = {name: list(value.shape) for name, value in self.preprocessing.items()}
 
     def take(self, variables: Mapping[str, Any]) -> None:
         """Go on with these variables in place of the state's own."""
-        collections = jax.device_put(dict(variables), self.everywhere)
+        collections = devices.put(dict(variables), self.places("variables"))
         params = collections.pop("params")
         self.state = self.state.replace(params=params, collections=collections)
 
+    def places(self, name: str) -> Any:
+        """Where the arrays of an attribute of the state lie: a sharding for all, or a tree of them."""
+        places = self.programs.places
+        return getattr(places, name) if isinstance(places, programs.State) else places
+
     def reset_sums(self) -> None:
-        self.sums = jax.device_put(self.zero_sums, self.everywhere)
+        self.sums = devices.put(self.zero_sums, self.everywhere)
 
     def templates(self, meta: Mapping[str, Any]) -> dict[str, Any]:
         """The shapes, types and places of the items of a checkpoint with this ``meta``."""
@@ -96,7 +103,9 @@ class Trainer:
         }
         if meta["best_step"] < 0 or not self.config.checkpoint.best:
             del trees["best"]
-        return checkpoint.templates(trees, self.everywhere)
+        sharded = {"params": "params", "opt_state": "opt_state", "best": "variables", "collections": "collections"}
+        places = {name: self.places(sharded[name]) if name in sharded else self.everywhere for name in trees}
+        return {name: checkpoint.templates(tree, places[name]) for name, tree in trees.items()}
 
     def restore(self, checkpoints: Checkpoints) -> bool:
         """Go on from the newest checkpoint that can be read; False where there is none.
@@ -110,7 +119,7 @@ class Trainer:
         self.refuse_other_data(saved.meta)
         items = saved.items
         self.step, self.meta = saved.step, saved.meta
-        step = jax.device_put(jnp.int32(saved.step), self.everywhere)
+        step = devices.put(np.int32(saved.step), self.everywhere)
         self.state = programs.State(step, items["params"], items["opt_state"], items.get("collections", {}))
         self.sums, self.preprocessing, self.best = items["sums"], items["preprocessing"], items.get("best")
         return True
@@ -153,21 +162,28 @@ class Trainer:
 
         return self.means(self.summed(split, evaluate), len(split))
 
-    def summed(self, split: Split, evaluate: Callable[[Any, np.int32], Mapping]) -> dict[str, np.ndarray]:
+    def summed(
+        self, split: Split, evaluate: Callable[[Any, np.int32], Mapping], spread: bool = True
+    ) -> dict[str, np.ndarray]:
         """What ``evaluate((images, labels or None), n)`` sums over a split, of which the first n count each time.
 
-        The examples are put on the devices in parts, filled up to one length for valid and test: so one program serves
-        both.
+        The examples are put on the devices in parts of [m, b, …], of one m for valid and test, so that one program
+        serves both; each device has its rows of the b, or all where ``spread`` is false.
         """
+        longest = max(len(s) for s in (split, self.dataset.valid, self.dataset.test))
         most = max(1, self.config.data.device_bytes // split.images[0].nbytes)
-        length = min(most, max(len(s) for s in (split, self.dataset.valid, self.dataset.test)))
+        room = devices.padded(min(self.config.eval.batch_size, longest, most), self.mesh)
+        many = min(-(-longest // room), max(1, most // room))
+        own = devices.own_rows(room, self.mesh)
         total: dict[str, Any] = {}
-        for first in range(0, len(split), length):
-            rows = slice(first, first + length)
+        for first in range(0, len(split), many * room):
+            rows = slice(first, first + many * room)
             n = len(split.images[rows])
-            examples = [split.images[rows], split.labels[rows] if self.labelled else None]
-            filled = jax.tree.map(lambda a: _filled_up(a, length), tuple(examples))
-            sums = jax.device_get(evaluate(jax.device_put(filled, self.everywhere), np.int32(n)))
+            examples = (split.images[rows], split.labels[rows] if self.labelled else None)
+            batches = jax.tree.map(lambda a: _filled_up(a, many * room).reshape(many, room, *a.shape[1:]), examples)
+            if spread:
+                batches = on_devices(jax.tree.map(lambda a: a[:, own], batches), room, self.mesh)
+            sums = jax.device_get(evaluate(batches, np.int32(n)))
             total = {k: total[k] | v if k == "alive" else total[k] + v for k, v in sums.items()} if total else sums
         return total
 
@@ -206,7 +222,7 @@ class Trainer:
         return None if step < 0 else step + 1
 
     def weights_are_finite(self) -> bool:
-        return all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(jax.device_get(self.state.variables)))
+        return bool(self._finite(self.state.variables))
 
     def _reconstruct(self, variables, images, preprocessing):
         x = inputs.model_input(self.config.data, preprocessing, images, None)
@@ -215,9 +231,14 @@ class Trainer:
 
 
 def _filled_up(rows: np.ndarray, length: int) -> np.ndarray:
-    """The rows, and zeros up to so many."""
+    """The rows, and the last of them again up to so many."""
     missing = length - len(rows)
-    return np.concatenate([rows, np.zeros((missing, *rows.shape[1:]), rows.dtype)]) if missing else rows
+    return np.concatenate([rows, np.repeat(rows[-1:], missing, axis=0)]) if missing else rows
+
+
+def _finite(tree: Any) -> jax.Array:
+    """Whether all numbers of a tree of arrays are finite."""
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))
 
 
 def _filled(collections: Mapping) -> dict[str, Any]:

@@ -188,7 +188,8 @@ def base() -> ConfigDict:
     c.checkpoint.best = True  # keep, in each, the weights with the best valid loss so far
 
     c.mesh = ConfigDict()
-    c.mesh.devices = 0  # how many devices to use; 0: all that this process sees
+    c.mesh.devices = 0  # how many devices to use; 0: all that there are, of all processes
+    c.mesh.model = 1  # how many of them share a code's units, for a code too wide for one; the others share the batch
 
     c.sweep = ConfigDict()  # many models in one run: values of any keys, as text: --config.sweep.seed=0,1,2,3,4
     c.sweep.combine = "grid"  # how: grid (every combination), zipped (in step), random; each with every seed

@@ -3,7 +3,6 @@
 import threading
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -44,6 +43,19 @@ def resident(images, rows, batch_size):
     return [np.asarray(read(images, rows, step)) for step in range(len(rows) // batch_size)]
 
 
+def batches(rows, batch_size):
+    return order.batches(np.asarray(rows), batch_size, slice(0, batch_size))
+
+
+def test_a_process_reads_its_own_places_of_each_batch_and_places_beyond_it_are_filled():
+    rows = np.asarray(order.epoch_order(1, 2, 30))
+    whole = batches(rows, 4)
+    assert whole.tolist() == rows[:28].reshape(7, 4).tolist()
+    first, second = (order.batches(rows, 4, slice(start, start + 3)) for start in (0, 3))  # of six places
+    assert first.tolist() == whole[:, :3].tolist()
+    assert second.tolist() == whole[:, [3, 0, 0]].tolist()
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 @pytest.mark.parametrize(("first_step", "steps_per_block"), [(0, 3), (0, 7), (2, 2), (5, 3), (0, 100), (6, 1)])
 def test_blocks_give_the_resident_batches_bit_for_bit(dtype, first_step, steps_per_block):
@@ -52,24 +64,21 @@ def test_blocks_give_the_resident_batches_bit_for_bit(dtype, first_step, steps_p
     rows = np.asarray(order.epoch_order(1, 2, n))
     expected = resident(images, rows, batch_size)
 
-    identity = jnp.arange(steps_per_block * batch_size, dtype=jnp.int32)
-    read = jax.jit(lambda data, step: data[order.batch_rows(identity, step, batch_size)])
     seen = []
-    for first, block in order.blocks(images, rows, batch_size, first_step, steps_per_block):
-        assert block.shape == (steps_per_block * batch_size, 3, 2, 1) and block.dtype == dtype
+    for first, block in order.blocks(images, batches(rows, batch_size), first_step, steps_per_block):
+        assert block.shape == (steps_per_block, batch_size, 3, 2, 1) and block.dtype == dtype
         assert first == first_step + len(seen)
-        seen += [np.asarray(read(block, s)) for s in range(min(steps_per_block, 7 - first))]
-        filled = (7 - first) * batch_size
-        assert not block[filled:].any()
-    assert len(seen) == 7 - first_step and read._cache_size() == 1
+        seen += list(block[: 7 - first])
+        assert not block[7 - first :].any()
+    assert len(seen) == 7 - first_step
     for batch, same in zip(seen, expected[first_step:], strict=True):
         assert batch.tobytes() == same.tobytes()
 
 
 def test_blocks_past_the_end_are_none():
     images = np.zeros((8, 1, 1, 1), np.uint8)
-    assert list(order.blocks(images, np.arange(8), 4, 2, 3)) == []
-    assert list(order.blocks(images, np.arange(8), 9, 0, 3)) == []
+    assert list(order.blocks(images, batches(np.arange(8), 4), 2, 3)) == []
+    assert list(order.blocks(images, batches(np.arange(8), 9), 0, 3)) == []
 
 
 def test_the_next_block_is_gathered_while_this_one_is_used():
@@ -82,7 +91,7 @@ def test_the_next_block_is_gathered_while_this_one_is_used():
             return super().take(rows, *args, **kwargs)
 
     images = np.arange(8, dtype=np.uint8).reshape(8, 1, 1, 1).view(Images)
-    stream = order.blocks(images, np.arange(8), 1, 0, 2)
+    stream = order.blocks(images, batches(np.arange(8), 1), 0, 2)
     _, first = next(stream)
     assert gathered.wait(5)
     _, second = next(stream)
@@ -95,7 +104,7 @@ def reading_threads():
 
 
 def test_closing_ends_the_thread():
-    stream = order.blocks(np.zeros((100, 1, 1, 1), np.uint8), np.arange(100), 1, 0, 10)
+    stream = order.blocks(np.zeros((100, 1, 1, 1), np.uint8), batches(np.arange(100), 1), 0, 10)
     next(stream)
     assert reading_threads()
     stream.close()
@@ -112,11 +121,11 @@ def test_what_fails_in_the_thread_is_raised_here():
     images = np.zeros((8, 1, 1, 1), np.uint8).view(Images)
     seen = []
     with pytest.raises(OSError, match="the disk is gone"):
-        for first, _ in order.blocks(images, np.arange(8), 2, 0, 1):
+        for first, _ in order.blocks(images, batches(np.arange(8), 2), 0, 1):
             seen.append(first)
     assert seen == [0, 1] and not reading_threads()
 
 
 def test_an_order_that_does_not_fit_is_refused():
     with pytest.raises(IndexError):
-        list(order.blocks(np.zeros((8, 1, 1, 1), np.uint8), np.arange(9), 3, 0, 1))
+        list(order.blocks(np.zeros((8, 1, 1, 1), np.uint8), batches(np.arange(9), 3), 0, 1))

@@ -11,10 +11,16 @@ def batches(source, steps, batch, start=0):
     for step in range(start, steps):
         s = source.at(step)
         assert s.first <= step < s.stop
-        order = np.asarray(s.order)[(step - s.first) * batch :][:batch]
-        rows.append(np.asarray(s.examples[0])[order])
+        rows.append(batch_of(s, step, batch)[0])
     source.close()
     return np.stack(rows)
+
+
+def batch_of(source, step, batch):
+    """Images and labels that a step trains on."""
+    here = step - source.first
+    rows = here if source.order is None else np.asarray(source.order)[here * batch :][:batch]
+    return tuple(None if a is None else np.asarray(a)[rows][:batch] for a in source.examples)
 
 
 @pytest.fixture
@@ -30,6 +36,19 @@ def test_streamed_batches_are_the_resident_ones(images, start, steps_per_block):
     resident = batches(Resident(images, 7, batch, mesh), steps, batch, start)
     streamed = batches(Streamed(images, 7, batch, mesh, small), steps, batch, start)
     np.testing.assert_array_equal(resident, streamed)
+
+
+@pytest.mark.parametrize("count", [2, 8])
+def test_each_device_gets_its_part_of_a_streamed_batch(images, count):
+    mesh = devices.mesh(count)
+    source = Streamed(images, 7, 10, mesh, 2 * 3 * 2 * 16)
+    block = source.at(0).examples[0]
+    room = devices.padded(10, mesh)
+    assert block.shape[1:] == (room, 4, 4, 1)
+    assert {part.data.shape[1] for part in block.addressable_shards} == {room // count}
+    source.close()
+    resident = batches(Resident(images, 7, 10, devices.mesh(1)), 15, 10)
+    np.testing.assert_array_equal(batches(Streamed(images, 7, 10, mesh, 1), 15, 10), resident)
 
 
 def test_an_epoch_visits_each_example_at_most_once_and_epochs_and_seeds_differ(images):
@@ -60,7 +79,6 @@ def test_labels_go_with_their_images(images, make):
     source = make(images, 7, 10, devices.mesh(1), labels)
     for step in range(3, 12):
         s = source.at(step)
-        rows = np.asarray(s.order)[(step - s.first) * 10 :][:10]
-        shown, told = (np.asarray(a)[rows] for a in s.examples)
+        shown, told = batch_of(s, step, 10)
         np.testing.assert_array_equal(shown, images[told])
     source.close()

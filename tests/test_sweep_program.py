@@ -35,8 +35,8 @@ def texts(config, evaluation=True):
     weight = jax.ShapeDtypeStruct((4,), jnp.float32)
     found = [str(jax.make_jaxpr(one)(state, *examples(4), weight, numbers, scale))]
     if evaluation:
-        evaluate = step.evaluation(net, lambda n: n, lambda rows: rows)
-        found.append(str(jax.make_jaxpr(evaluate)(state.variables, examples(4), scale, numbers)))
+        batches = jax.tree.map(lambda a: jax.ShapeDtypeStruct((1, *a.shape), a.dtype), examples(4))
+        found.append(str(jax.make_jaxpr(step.evaluation(net))(state.variables, batches, scale, numbers, np.int32(4))))
     return found
 
 

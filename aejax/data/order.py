@@ -35,39 +35,47 @@ def batch_rows(order: jax.Array, step_in_epoch: jax.Array | int, batch_size: int
     return jax.lax.dynamic_slice_in_dim(order, step_in_epoch * batch_size, batch_size)
 
 
+def batches(order: np.ndarray, batch_size: int, places: slice) -> np.ndarray:
+    """The rows of train at some places of each batch of an epoch: [steps, places] integers.
+
+    Places beyond the batch, which fill it up to a number that devices can share, have the row of its first example:
+    they weigh nothing.
+    """
+    steps = len(order) // batch_size
+    rows = order[: steps * batch_size].reshape(steps, batch_size)
+    wanted = np.arange(places.start, places.stop)
+    return rows[:, np.where(wanted < batch_size, wanted, 0)]
+
+
 def blocks(
-    images: np.ndarray, order: np.ndarray, batch_size: int, first_step: int, steps_per_block: int
+    images: np.ndarray, rows: np.ndarray, first_step: int, steps_per_block: int
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Reads an epoch's batches from the host, a block of steps at a time.
 
-    While the device works on a block, a background thread gathers the next one. In block (first, rows), the
-    batch of step s is rows[(s - first) * batch_size:][:batch_size]: the program that reads the resident split
-    through ``epoch_order`` reads a block through the identity order and step s - first.
+    While the device works on a block, a background thread gathers the next one.
 
     Args:
       images: [n, h, w, c], on the host; may be a memory map.
-      order: [n] integers, the epoch's order.
-      batch_size: examples a step.
+      rows: [steps, b] integers, as ``batches`` gives.
       first_step: step in the epoch to begin at.
       steps_per_block: steps in a block.
 
     Yields:
-      (first step of the block, [steps_per_block * batch_size, h, w, c]): always that shape, the last block
+      (first step of the block, [steps_per_block, b, h, w, c]): always that shape, the last block
       filled up with zeros. Two blocks exist at a time. What fails in the thread is raised here, and closing
       the generator ends the thread.
     """
-    order = np.asarray(order)
-    if order.size and not 0 <= order.min() <= order.max() < len(images):
+    if rows.size and not 0 <= rows.min() <= rows.max() < len(images):
         raise IndexError(f"order has rows outside the {len(images)} images")
-    steps = len(order) // batch_size
+    steps = len(rows)
     starts = range(first_step, steps, steps_per_block)
 
     def gather(start: int) -> np.ndarray:
-        rows = order[start * batch_size : min(start + steps_per_block, steps) * batch_size]
+        wanted = rows[start : start + steps_per_block]
         # A fresh array each time: the device may still be reading, or even share, the one before.
-        block = np.empty((steps_per_block * batch_size, *images.shape[1:]), images.dtype)
-        np.take(images, rows, axis=0, out=block[: len(rows)], mode="clip")  # mode "raise" would gather twice
-        block[len(rows) :] = 0
+        block = np.empty((steps_per_block, *rows.shape[1:], *images.shape[1:]), images.dtype)
+        np.take(images, wanted, axis=0, out=block[: len(wanted)], mode="clip")  # mode "raise" would gather twice
+        block[len(wanted) :] = 0
         return block
 
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="blocks") as thread:

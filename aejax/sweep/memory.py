@@ -31,15 +31,15 @@ def of_member(trainer: Trainer) -> int:
     step = jax.make_jaxpr(
         lambda s, x, y, w, a, p: programs.train_step(model, trainer.total, s, x, w, a, p, y)
     )(state, raw, labels, weight, trainer.arguments, statistics)  # fmt: skip
-    evaluate = programs.evaluation(model, lambda n: n, lambda n: n)
-    evaluation = jax.make_jaxpr(evaluate)(
-        state.variables, _examples(trainer.dataset, rows), statistics, trainer.arguments
+    batches = _examples(trainer.dataset, 1, rows)
+    evaluation = jax.make_jaxpr(programs.evaluation(model))(
+        state.variables, batches, statistics, trainer.arguments, np.int32(rows)
     )
     return 2 * size(state) + size(state.variables) + max(peak(step.jaxpr), peak(evaluation.jaxpr))
 
 
-def _examples(dataset: Dataset, rows: int) -> tuple[Any, Any]:
-    like = lambda a: None if a is None else jax.ShapeDtypeStruct((rows, *a.shape[1:]), a.dtype)  # noqa: E731
+def _examples(dataset: Dataset, *rows: int) -> tuple[Any, Any]:
+    like = lambda a: None if a is None else jax.ShapeDtypeStruct((*rows, *a.shape[1:]), a.dtype)  # noqa: E731
     return like(dataset.train.images), like(dataset.train.labels)
 
 

@@ -191,9 +191,10 @@ class Stack:
         """Each member's means over a split."""
         sums = self.first.summed(
             split,
-            lambda examples, n: self.programs.evaluate(
-                self.state.variables, jax.device_put(examples, self.everywhere), self.preprocessing, self.arguments, n
+            lambda batches, n: self.programs.evaluate(
+                self.state.variables, jax.device_put(batches, self.everywhere), self.preprocessing, self.arguments, n
             ),
+            spread=False,
         )
         if "alive" in sums:
             sums["alive"] = [alive[:size] for alive, size in zip(sums["alive"], self.sizes, strict=False)]

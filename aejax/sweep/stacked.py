@@ -74,7 +74,7 @@ def stacked(config: FrozenConfigDict, shape: tuple[int, int, int], classes: int,
 
         return jax.lax.fori_loop(0, count, body, (states, sums))
 
-    evaluate = programs.evaluation(model, lambda rows: rows, lambda rows: rows)
+    evaluate = programs.evaluation(model)
     over = functools.partial(_over, mesh)
     return Stacked(
         init=over(jax.vmap(lambda arguments: programs.init_state(model, arguments)), "m"),

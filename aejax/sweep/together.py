@@ -77,6 +77,7 @@ def train(
       UserError: a mistake in a member's config, the data or a folder.
     """
     check(placement, at_once)
+    refuse_shared(members)
     waiting = [m for m in members if not diverged(m.workdir) and not finished(m)]
     if not waiting:
         return 0
@@ -105,6 +106,22 @@ def train(
             return side_by_side.train_all(_longest_first(alone), room)
     finally:
         progress.close()
+
+
+def refuse_shared(members: Sequence[Member]) -> None:
+    """Refuse members that would need several devices, or processes, each.
+
+    Raises:
+      UserError: naming the key or the flag.
+    """
+    shared = max((member.config.mesh.model for member in members), default=1)
+    if shared > 1:
+        raise UserError(f"config.mesh.model={shared}: each member of a sweep is on one device, whole; accepted: 1")
+    if jax.process_count() > 1:
+        raise UserError(
+            f"--processes={jax.process_count()}: the members of a sweep train on the devices of one process; accepted: "
+            "one process, or a run of its own for each member"
+        )
 
 
 def check(placement: str, at_once: int) -> None:
