@@ -58,9 +58,10 @@ def in_words(sharding: NamedSharding, shape: tuple[int, ...]) -> str:
         return "one device"
     if sharding.is_fully_replicated:
         return "replicated"
-    split = [(axis, names if isinstance(names, tuple) else (names,)) for axis, names in enumerate(sharding.spec) if names]
-    sizes = sharding.mesh.shape
-    told = [(axis, math.prod(sizes[name] for name in names), ", ".join(names)) for axis, names in split]
+    told = []
+    for axis, names in enumerate(sharding.spec):
+        names = names if isinstance(names, tuple) else (names,) if names else ()
+        told.append((axis, math.prod(sharding.mesh.shape[name] for name in names), ", ".join(names)))
     return ", ".join(f"axis {axis} over {count} ({names})" for axis, count, names in told if count > 1)
 
 
@@ -153,27 +154,38 @@ class Step(NamedTuple):
       products: floating-point operations of its products, over all devices.
       flops: all of its floating-point operations before anything is split over devices or fused, as the compiler
         counts them.
-      program: what one device does.
-      examples: the images (and labels) that lie on the devices while it runs.
+      program: what one device does, with what few examples it was compiled for.
+      few: those examples, and the order in which they are taken.
+      examples: as many of the same as lie on the devices while a run trains.
       batch: how the images of a batch lie there.
     """
 
     products: int
     flops: float
     program: Program
+    few: list[Array]
     examples: list[Array]
     batch: Array
+
+    @property
+    def memory(self) -> int:
+        """The bytes that it takes on each device while a run trains."""
+        rest = sum(a.bytes_a_device for a in self.examples) - sum(a.bytes_a_device for a in self.few)
+        return self.program.memory + rest
 
 
 def step(trainer: Trainer) -> Step:
     """Of one step of the program that trains a run, which is compiled for that.
 
     The program is the stretch of ``aejax.step``, a loop whose number of turns is an argument: a turn is a step, and
-    both counts have it once. The train split is put on the devices as training does.
+    both counts have it once. It is compiled for as few examples as there can be, since the compiler counts a batch's
+    gathering as if it read all of them.
     """
     config, train, mesh = trainer.config, trainer.dataset.train, trainer.mesh
-    labels = train.labels if trainer.labelled else None
-    source = feed(train.images, config.seed, config.train.batch_size, mesh, config.data.device_bytes, labels)
+    batch = config.train.batch_size
+    few = train.rows(slice(batch + 1))  # with just a batch there would be no gathering
+    labels = few.labels if trainer.labelled else None
+    source = feed(few.images, config.seed, batch, mesh, max(few.images.nbytes, 1), labels)
     try:
         there = source.at(0)
         statistics = jax.device_put(transforms.fit(train, config.data), devices.replicated(mesh))
@@ -181,14 +193,24 @@ def step(trainer: Trainer) -> Step:
         traced = trainer.programs.stretch.trace(
             state(trainer), sums, there.examples, there.order, np.int32(0), np.int32(1), statistics, trainer.arguments
         )
-        examples = arrays({"images": there.examples[0], "labels": there.examples[1]})
+        small = arrays({"images": there.examples[0], "labels": there.examples[1], "order": there.order})
     finally:
         source.close()
     lowered = traced.lower()
-    room = devices.padded(config.train.batch_size, mesh)
-    batch = Array("batch", (room, *train.images.shape[1:]), train.images.dtype, devices.batched(mesh))
+    images = Array("batch", (devices.padded(batch, mesh), *trainer.dataset.shape), train.images.dtype,
+                   devices.batched(mesh))  # fmt: skip
     counted = (lowered.cost_analysis() or {}).get("flops", 0.0)
-    return Step(products(traced.jaxpr.jaxpr), counted, program(lowered.compile()), examples, batch)
+    large = [a._replace(shape=(resident(trainer), *a.shape[1:])) for a in small]
+    return Step(products(traced.jaxpr.jaxpr), counted, program(lowered.compile()), small, large, images)
+
+
+def resident(trainer: Trainer) -> int:
+    """How many examples of train lie on the devices at a time: all, or a block of a stream (``aejax.feed``)."""
+    images, batch = trainer.dataset.train.images, trainer.config.train.batch_size
+    room = trainer.config.data.device_bytes
+    if images.nbytes <= room:
+        return len(images)
+    return batch * int(np.clip(room // 2 // (batch * images[0].nbytes), 1, trainer.steps_per_epoch))
 
 
 def memory_beside(trainer: Trainer) -> dict[str, int]:
@@ -199,8 +221,7 @@ def memory_beside(trainer: Trainer) -> dict[str, int]:
     if config.checkpoint.best and len(dataset.valid):
         found["weights with the best valid loss"] = sum(a.bytes_a_device for a in arrays(state(trainer).variables))
     if images.nbytes > config.data.device_bytes:
-        batch = config.train.batch_size * images[0].nbytes
-        found["the next block of train"] = max(1, config.data.device_bytes // 2 // batch) * batch
+        found["the next block of train"] = resident(trainer) * images[0].nbytes
     largest = max(dataset.valid.images.nbytes, dataset.test.images.nbytes)
     found["valid or test, evaluated"] = min(largest, config.data.device_bytes)
     return found

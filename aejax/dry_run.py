@@ -92,7 +92,7 @@ def _layers(config: FrozenConfigDict, dataset: Dataset) -> Iterator[list[str]]:
         total = sum(costs.parameters(layer.optim, state.params))
         sizes = f"{number}: {np.prod(dataset.shape)}-{layer.code.size}-{np.prod(dataset.shape)}"
         all_products = si(trainer.total * step.products, "FLOP")
-        memory = si(step.program.memory + sum(costs.memory_beside(trainer).values()), "B")
+        memory = si(step.memory + sum(costs.memory_beside(trainer).values()), "B")
         rows.append((sizes, f"{total:,}", f"{trainer.total:,}", si(step.products, "FLOP"), all_products, memory))
         dataset = _codes(dataset, layer.code.size)
     yield [*lines, *_table(rows, "<>>>>>")]
@@ -201,11 +201,11 @@ def _memory(trainer: Trainer, state, step: Step) -> list[str]:
     program, beside = step.program, costs.memory_beside(trainer)
     own = sum(a.bytes_a_device for a in costs.arrays(state))
     examples = sum(a.bytes_a_device for a in step.examples)
-    rest = program.arguments - own - examples
+    rest = program.arguments - own - sum(a.bytes_a_device for a in step.few)
     found = {"state": own, "train": examples, "other arguments": rest, "temporaries of a step": program.temporaries}
     found |= {"results beside": program.results - program.donated, **beside}
     lines = [f"  {name:34}{si(size, 'B'):>8}" for name, size in found.items()]
-    total = f"  {'in all':34}{si(program.memory + sum(beside.values()), 'B'):>8}"
+    total = f"  {'in all':34}{si(step.memory + sum(beside.values()), 'B'):>8}"
     told = _note("Temporaries of an evaluation (config.eval.batch_size) and of programs that run once are not counted.")
     return ["Memory on each device:", "", *lines, total, *told]
 

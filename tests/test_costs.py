@@ -11,6 +11,8 @@ from ml_collections import FrozenConfigDict
 
 from aejax import costs, data, devices
 from aejax.bench import figures, nets
+from aejax.data import transforms
+from aejax.feed import feed
 from aejax.trainer import Trainer
 from aejax.units import si
 from tests import configurations
@@ -88,8 +90,10 @@ def test_memory_is_that_of_known_shapes():
     state = 4 * (3 * parameters + 2)  # parameters, two moments, two counters
     assert sum(array.bytes for array in costs.arrays(costs.state(made))) == state
     train = len(made.dataset.train)
-    assert [array.bytes for array in step.examples] == [train * SIDE]
-    assert state + train * (SIDE + 4) < step.program.arguments < state + train * (SIDE + 4) + 400, "and the order"
+    assert [array.bytes for array in step.examples] == [train * SIDE, train * 4], "images and their order"
+    few = (BATCH + 1) * (SIDE + 4)
+    assert state + few < step.program.arguments < state + few + 400, "and sums, numbers, statistics"
+    assert step.memory == step.program.memory + (train - BATCH - 1) * (SIDE + 4)
     assert state <= step.program.donated <= step.program.results < state + 400
     beside = costs.memory_beside(made)
     assert beside["weights with the best valid loss"] == 4 * parameters
@@ -97,7 +101,27 @@ def test_memory_is_that_of_known_shapes():
     blocks = trainer(changes={"data.device_bytes": 6 * BATCH * SIDE + 5, "checkpoint.best": False})
     assert costs.memory_beside(blocks)["the next block of train"] == 3 * BATCH * SIDE
     assert "weights with the best valid loss" not in costs.memory_beside(blocks)
-    assert [array.shape for array in costs.step(blocks).examples] == [(3 * BATCH, 8, 8, 1)]
+    assert [array.shape for array in costs.step(blocks).examples] == [(3 * BATCH, 8, 8, 1), (3 * BATCH,)]
+
+
+def test_bytes_of_a_step_do_not_grow_with_the_data():
+    few, many = (trainer(changes={"data.labels": n, "data.labels_seed": 0}) for n in (200, 0))
+    moved = [costs.step(made).program.bytes for made in (few, many)]
+    parameters = 2 * SIDE * SIZE + SIDE + SIZE
+    assert moved[0] == moved[1] > 4 * 6 * parameters, "Adam alone reads and writes three arrays of that size"
+
+
+def test_memory_is_that_of_the_program_that_trains():
+    """Compiled for the whole of train, as training does."""
+    made = trainer()
+    source = feed(made.dataset.train.images, 0, BATCH, made.mesh, 2**30)
+    there, i = source.at(0), np.int32(0)
+    statistics = transforms.fit(made.dataset.train, made.config.data)
+    stretch = made.programs.stretch.lower(
+        costs.state(made), made.zero_sums, there.examples, there.order, i, i, statistics,
+        made.arguments,
+    )  # fmt: skip
+    assert costs.step(made).memory == costs.program(stretch.compile()).memory
 
 
 def test_a_dense_net_is_split_over_eight_devices(compiled_quickly):
