@@ -112,6 +112,7 @@ def measure(
         found.data = config.data.name
         contestants = []
         for count, total in points(batch, devices):
+            say(f"preparing {count} of the devices, batch {total}")
             row = Row(count, total)
             contestant = Contestant(_on(ours, count), say)
             stack.callback(contestant.close)

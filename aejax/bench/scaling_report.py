@@ -113,6 +113,8 @@ def assumptions() -> list[str]:
         "A chip's own time is the longer of computing and moving bytes. Communication comes after it, none of it "
         "hidden: it is one all-reduce of the float32 gradients of all parameters, the links at their peak, with a "
         "latency for each step of the ring. Communication takes over where it is longer than the chip's own time.",
+        "Every chip updates all parameters: the bytes of weights and optimiser do not shrink with more chips, which is "
+        "what holds back a wide net with a small batch under strong scaling.",
         "What a global batch also asks for is not counted: winners of a winner-take-all over it (a sum over chips for "
         "each bit of a threshold), batch statistics, sums of the loss.",
         "Neither is the time to start an operation: some microseconds each on a GPU, tens of them a step, which for "
