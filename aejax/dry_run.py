@@ -202,7 +202,12 @@ def _memory(trainer: Trainer, state, step: Step) -> list[str]:
     own = sum(a.bytes_a_device for a in costs.arrays(state))
     examples = sum(a.bytes_a_device for a in step.examples)
     rest = program.arguments - own - sum(a.bytes_a_device for a in step.few)
-    found = {"state": own, "train": examples, "other arguments": rest, "temporaries of a step": program.temporaries}
+    found = {
+        "state": own,
+        "train and its order": examples,
+        "other arguments": rest,
+        "temporaries of a step": program.temporaries,
+    }
     found |= {"results beside": program.results - program.donated, **beside}
     lines = [f"  {name:34}{si(size, 'B'):>8}" for name, size in found.items()]
     total = f"  {'in all':34}{si(step.memory + sum(beside.values()), 'B'):>8}"
