@@ -1,4 +1,5 @@
-"""``python -m aejax.main --config=configs/wta.py [--workdir=DIR] [--config.KEY=VALUE …]``: train, or go on training."""
+"""``python -m aejax.main --config=configs/wta.py [--workdir=DIR] [--config.KEY=VALUE …]``: train, or go on training;
+with ``--dry_run`` say what that would cost."""
 
 import os
 import re
@@ -13,7 +14,7 @@ from ml_collections import ConfigDict, config_flags
 
 from aejax.errors import UserError
 
-USAGE = "python -m aejax.main --config=FILE[:PRESET] [--workdir=DIR] [--config.KEY=VALUE ...]"
+USAGE = "python -m aejax.main --config=FILE[:PRESET] [--workdir=DIR] [--dry_run] [--config.KEY=VALUE ...]"
 KINDS = {bool: "true or false", int: "a whole number", float: "a number", tuple: "a tuple, such as 500,250"}
 
 
@@ -29,6 +30,8 @@ def parse(argv: list[str]) -> tuple[ConfigDict, dict[str, Any], str | None]:
 
 def _define(values: flags.FlagValues) -> None:
     flags.DEFINE_string("workdir", None, "the run's folder; runs/<config name> unless named", flag_values=values)
+    told = "print parameters, FLOPs, memory and where every array lies, and train nothing"
+    flags.DEFINE_boolean("dry_run", False, told, flag_values=values)
 
 
 def parse_with(
@@ -117,12 +120,17 @@ def main(argv: list[str] | None = None) -> int:
         print(f"usage: {USAGE}\n\nconfigs/base.py explains every key; a config file's docstring, what it trains.")
         return 0
     try:
-        config, overrides, workdir = parse(argv)
+        config, overrides, values = parse_with(argv, _define, USAGE)
+        workdir = values.workdir
         from aejax import checks, train  # here, since a mistake in the flags should be told at once
         from aejax.sweep import members
 
         checks.check_overrides(config, members.read_by_none(config, overrides))
         members.check_overrides(config, overrides)
+        if values.dry_run:
+            from aejax import dry_run
+
+            return dry_run.run(config)
         if members.specified(config):
             from aejax.sweep import run
 

@@ -125,7 +125,7 @@ def frozen(config: Mapping, params: Any) -> Any:
     """The parameters, those of the parts in ``optim.freeze`` as constants to differentiation."""
     if not config["freeze"]:
         return params
-    stop = lambda path, p: jax.lax.stop_gradient(p) if _under(path, config["freeze"]) else p  # noqa: E731
+    stop = lambda path, p: jax.lax.stop_gradient(p) if under(path, config["freeze"]) else p  # noqa: E731
     return jax.tree_util.tree_map_with_path(stop, params)
 
 
@@ -137,7 +137,7 @@ def check_frozen(config: Mapping, params: Any) -> None:
     """
     paths = [path for path, _ in jax.tree_util.tree_leaves_with_path(params)]
     for part in config["freeze"]:
-        if not any(_under(path, (part,)) for path in paths):
+        if not any(under(path, (part,)) for path in paths):
             here = sorted({str(path[0].key) for path in paths})
             raise UserError(f"config.optim.freeze={part!r} is no part of the model; accepted: a tuple of {here}")
 
@@ -148,14 +148,14 @@ def by_part(config: Mapping, arguments: Mapping, updates: Any) -> Any:
         return updates
 
     def scale(path, update):
-        if _under(path, config["freeze"]):
+        if under(path, config["freeze"]):
             return jnp.zeros_like(update)
-        return update * arguments["encoder_rate"] if _under(path, ("encoder",)) else update
+        return update * arguments["encoder_rate"] if under(path, ("encoder",)) else update
 
     return jax.tree_util.tree_map_with_path(scale, updates)
 
 
-def _under(path: tuple, parts_named: tuple[str, ...]) -> bool:
+def under(path: tuple, parts_named: tuple[str, ...]) -> bool:
     """Whether a parameter's path lies below one of ``encoder``, ``encoder/layers_0``, ..."""
     names = [str(entry.key) for entry in path]
     return any(names[: len(p)] == p for p in (part.split("/") for part in parts_named))

@@ -22,6 +22,7 @@ from aejax.bench import (
     plots,
     progress,
     report,
+    scaling_command,
     sitting,
     sweeps_command,
     timing,
@@ -32,9 +33,15 @@ from aejax.bench.sitting import Row, Sitting
 from aejax.bench.workers import WorkerFailed
 from aejax.errors import UserError
 
-USAGE = "python -m aejax.bench [NAME[:PRESET][@BATCH] | operators | sweeps ...] [--peers] [--workdir=DIR]"
-OPERATORS, SWEEPS = "operators", "sweeps"
-NO_NETS = {OPERATORS: ("precision", "data"), SWEEPS: ("precision", "seconds")}  # and the flags that these do not read
+USAGE = "python -m aejax.bench [NAME[:PRESET][@BATCH] | operators | sweeps | scaling ...] [--peers] [--workdir=DIR]"
+OPERATORS, SWEEPS, SCALING = "operators", "sweeps", "scaling"
+OF_SCALING = ("config", "devices")  # flags that nothing else reads
+# what is no net, and the flags that it does not read
+NO_NETS = {
+    OPERATORS: ("precision", "data", *OF_SCALING),
+    SWEEPS: ("precision", "seconds", *OF_SCALING),
+    SCALING: ("precision", "peers", "device"),
+}
 DEVICES = ("cpu", "gpu")
 REPEATS = 5
 PRECISIONS = {"cpu": ["float32"], "gpu": ["float32", "bfloat16"]}  # measured unless others are asked for
@@ -76,6 +83,7 @@ def run(flags: absl_flags.FlagValues, names: Sequence[str]) -> int:
     about = {**machine.describe(), "device": device, "accelerator": accelerator}
     results = _results(flags, about) if of_nets or OPERATORS in names else None
     swept = sweeps_command.Command(flags, about) if SWEEPS in names else None
+    scaled = scaling_command.Command(flags, about) if SCALING in names else None
     python, missing = _peers_python(flags)
     done = True
     if results:
@@ -85,6 +93,9 @@ def run(flags: absl_flags.FlagValues, names: Sequence[str]) -> int:
     if swept:
         done = swept.measure(python, missing) and done
         swept.tell()
+    if scaled:
+        done = scaled.measure() and done
+        scaled.tell()
     return 0 if done else 1
 
 
@@ -93,8 +104,8 @@ def refuse_useless(flags: absl_flags.FlagValues, names: Sequence[str]) -> None:
     Raises:
       UserError: a flag was given that nothing named has a use for.
     """
-    for flag in ("precision", "data", "seconds"):
-        if flags[flag].present and all(flag in NO_NETS.get(name, ()) for name in names):
+    for flag in ("precision", "data", "seconds", "peers", "device", *OF_SCALING):
+        if flags[flag].present and all(flag in NO_NETS.get(name, OF_SCALING) for name in names):
             why = "; they are measured in float32" if flag == "precision" else ""
             raise UserError(f"--{flag} has no use for {' and '.join(names)} alone{why}")
 

@@ -48,6 +48,10 @@ def _defined() -> absl_flags.FlagValues:
     absl_flags.DEFINE_integer("repeats", None, "Interleaved repeats; else 5, and of sweeps 1.", 1, **here)
     absl_flags.DEFINE_float("seconds", 1.0, "About how long a repeat is; sweeps take as long as they do.", *SECONDS,
                             **here)  # fmt: skip
+    absl_flags.DEFINE_list(
+        "config", None, "Nets of scaling, NAME[:PRESET][@BATCH] each; else shallow,wta,conv.", **here
+    )
+    absl_flags.DEFINE_list("devices", None, "Numbers of host devices of scaling; else 1,2,4,8.", **here)
     absl_flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", **here)
     return flags
 

@@ -73,7 +73,9 @@ def load(name: str, data: str = "", precision: str = "float32") -> ConfigDict:
 def _found(plain: str) -> ConfigDict:
     file, _, preset = plain.partition(":")
     if file not in shipped():
-        raise UserError(f"{file!r} is not a shipped config; accepted: {', '.join(shipped())}, operators, sweeps")
+        raise UserError(
+            f"{file!r} is not a shipped config; accepted: {', '.join(shipped())}, operators, sweeps, scaling"
+        )
     make = importlib.import_module(f"configs.{file}").get_config
     try:
         return make(None if plain in OWN_PRESETS else preset or PRESETS.get(file))

@@ -18,22 +18,25 @@ class Training:
     """A config in training."""
 
     def prepare(
-        self, name: str, data: str, precision: str, images: str, labels: str | None, classes: list[str]
+        self,
+        name: str,
+        data: str,
+        precision: str,
+        images: str,
+        labels: str | None,
+        classes: list[str],
+        devices: int = 1,
     ) -> dict[str, Any]:
-        """Build, compile, and take the first step."""
+        """Build, compile, and take the first step, on so many devices."""
         import jax
-        import numpy as np
 
-        from aejax import devices, feed, train
+        from aejax import feed, train
         from aejax.bench import nets
-        from aejax.data import Dataset, Split
 
         config = nets.load(name, data, precision)
-        split = Split(np.load(images), np.load(labels) if labels else None)
-        none = Split(split.images[:0])
-        dataset = Dataset(name, split, none, none, tuple(classes))
-        self.trainer = train.Trainer(config, dataset, devices.mesh(config.mesh.devices))
+        self.trainer = trainer(config, images, labels, classes, devices)
         self.trainer.init()
+        split = self.trainer.dataset.train
         self.feed = feed.feed(
             split.images, config.seed, config.train.batch_size, self.trainer.mesh, config.data.device_bytes,
             labels=split.labels if self.trainer.labelled else None,
@@ -69,6 +72,40 @@ class Training:
                 self.pace.took(count, time.perf_counter() - now)
         loss = t.train_figures()["loss"]
         return {"seconds": time.perf_counter() - began, "loss": loss, **machine.peak_of_device()}
+
+
+def trainer(config, images: str, labels: str | None, classes: list[str], devices: int = 1):
+    """A run of a config at its first step, on examples in files and so many devices."""
+    import numpy as np
+
+    from aejax import devices as places
+    from aejax.data import Dataset, Split
+    from aejax.trainer import Trainer
+
+    split = Split(np.load(images), np.load(labels) if labels else None)
+    none = Split(split.images[:0])
+    return Trainer(config, Dataset(config.name, split, none, none, tuple(classes)), places.mesh(devices))
+
+
+def costs(
+    name: str, data: str, images: str, labels: str | None, classes: list[str], batches: list[int]
+) -> dict[str, Any]:
+    """What a step costs on one device at each batch, as the compiler counts it, and how much learns."""
+    import jax
+
+    from aejax import costs as counting
+    from aejax.bench import nets
+
+    found = {"products": [], "bytes": []}
+    for batch in batches:
+        one = trainer(nets.load(f"{name.partition('@')[0]}@{batch}", data), images, labels, classes)
+        step = counting.step(one)
+        found["products"].append(step.products)
+        found["bytes"].append(step.program.bytes)
+    state = counting.state(one)
+    learns, _ = counting.parameters(one.config.optim, state.params)
+    memory = sum(array.bytes for array in counting.arrays(state))
+    return {**found, "parameters": learns, "state": memory, "versions": {"jax": jax.__version__}}
 
 
 class Operator:
@@ -129,8 +166,9 @@ def handlers() -> Mapping[str, Any]:
     training, operator, products = Training(), Operator(), Products()
     return {
         "prepare": training.prepare, "train": training.train, "operator": operator.operator,
-        "repeat": operator.repeat, "multiply": products.multiply, "device": device, "ready": ours_sweeps.ready,
-        "together": ours_sweeps.together, "in_turn": ours_sweeps.in_turn, "one": ours_sweeps.one,
+        "repeat": operator.repeat, "multiply": products.multiply, "device": device, "costs": costs,
+        "ready": ours_sweeps.ready, "together": ours_sweeps.together, "in_turn": ours_sweeps.in_turn,
+        "one": ours_sweeps.one,
     }  # fmt: skip
 
 

@@ -1,5 +1,5 @@
-"""What has been measured so far: ``bench.json`` and ``sweeps.json`` of the workdir, written anew whenever something is
-done.
+"""What has been measured so far: ``bench.json``, ``sweeps.json`` and ``scaling.json`` of the workdir, written anew
+whenever something is done.
 
 A bench that is stopped, however it is, goes on from it.
 """
@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from aejax import files
-from aejax.bench import sitting, sweeps
+from aejax.bench import scaling, sitting, sweeps
 from aejax.bench.frameworks import OURS
+from aejax.bench.scaling import Scaling
 from aejax.bench.sitting import Sitting
 from aejax.bench.sweeps import Sweep
 from aejax.bench.timing import Timing
@@ -99,6 +100,23 @@ class Results(Kept):
     def add_operator(self, timing: Timing) -> None:
         """Keep a timing, on disk too, in place of one of the same operator."""
         self.keep("operators", timing, "name")
+
+
+class Scalings(Kept):
+    """Step times against numbers of devices."""
+
+    NAME = "scaling.json"
+    BESIDE = ("scaling.md", "scaling.png")
+    PARTS = {"nets": (Scaling, scaling.Row)}
+    nets: list[Scaling]
+
+    def has(self, name: str) -> bool:
+        """Whether that net is measured already, on every number of devices."""
+        return any(found.name == name and not any(row.missing for row in found.rows) for found in self.nets)
+
+    def add(self, found: Scaling) -> None:
+        """Keep a net's, on disk too, in place of what there was of it."""
+        self.keep("nets", found, "name")
 
 
 class Sweeps(Kept):

@@ -60,7 +60,7 @@ def peak(jaxpr: core.Jaxpr) -> int:
     most = 0
     for i, equation in enumerate(jaxpr.eqns):
         made = {v: _bytes(v.aval) for v in equation.outvars}
-        below = max((peak(inner) for inner in _inner(equation.params)), default=0)
+        below = max((peak(inner) for inner in inner(equation.params)), default=0)
         total, results = sum(live.values()), sum(made.values())
         beside = results if equation.primitive.name in LOOPS else 0  # what a loop gives is there from its first turn
         most = max(most, total + results, total + beside + below)
@@ -74,7 +74,7 @@ def _bytes(aval: Any) -> int:
     return int(np.prod(aval.shape)) * item if hasattr(aval, "shape") else 0
 
 
-def _inner(params: Mapping[str, Any]) -> list[core.Jaxpr]:
+def inner(params: Mapping[str, Any]) -> list[core.Jaxpr]:
     """The programs within an operation: of a loop, a condition, a call."""
     found = []
     for value in params.values():
