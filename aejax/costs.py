@@ -14,7 +14,7 @@ from jax.sharding import NamedSharding
 
 from aejax import devices, optim
 from aejax.data import transforms
-from aejax.feed import feed
+from aejax.feed import feed, steps_a_block
 from aejax.sweep.memory import inner
 from aejax.trainer import Trainer
 
@@ -205,12 +205,12 @@ def step(trainer: Trainer) -> Step:
 
 
 def resident(trainer: Trainer) -> int:
-    """How many examples of train lie on the devices at a time: all, or a block of a stream (``aejax.feed``)."""
-    images, batch = trainer.dataset.train.images, trainer.config.train.batch_size
+    """How many examples of train lie on each device at a time: all, or its part of a block (``aejax.feed``)."""
+    images, batch, mesh = trainer.dataset.train.images, trainer.config.train.batch_size, trainer.mesh
     room = trainer.config.data.device_bytes
     if images.nbytes <= room:
         return len(images)
-    return batch * int(np.clip(room // 2 // (batch * images[0].nbytes), 1, trainer.steps_per_epoch))
+    return steps_a_block(images, batch, mesh, room) * devices.padded(batch, mesh) // mesh.devices.shape[0]
 
 
 def memory_beside(trainer: Trainer) -> dict[str, int]:
@@ -223,5 +223,5 @@ def memory_beside(trainer: Trainer) -> dict[str, int]:
     if images.nbytes > config.data.device_bytes:
         found["the next block of train"] = resident(trainer) * images[0].nbytes
     largest = max(dataset.valid.images.nbytes, dataset.test.images.nbytes)
-    found["valid or test, evaluated"] = min(largest, config.data.device_bytes)
+    found["valid or test, evaluated"] = min(largest, config.data.device_bytes) // trainer.mesh.devices.shape[0]
     return found

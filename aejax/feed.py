@@ -74,8 +74,7 @@ class Streamed:
         self.steps_per_epoch = len(images) // batch
         self._images, self._labels, self._seed, self._batch, self._mesh = images, labels, seed, batch, mesh
         self._room = devices.padded(batch, mesh)
-        a_step = images[0].nbytes * self._room // mesh.devices.shape[0]
-        self._steps = int(np.clip(device_bytes // 2 // a_step, 1, self.steps_per_epoch))
+        self._steps = steps_a_block(images, batch, mesh, device_bytes)
         self._own = devices.own_rows(self._room, mesh)
         self._order = jax.jit(order.epoch_order, static_argnums=2)
         self._blocks: Iterator | None = None
@@ -106,6 +105,12 @@ class Streamed:
         if self._blocks is not None:
             self._blocks.close()
         self._blocks = self._source = None
+
+
+def steps_a_block(images: np.ndarray, batch: int, mesh: Mesh, device_bytes: int) -> int:
+    """How many steps' batches of a stream lie on the devices at a time; as many again are on their way."""
+    of_a_step = images[0].nbytes * devices.padded(batch, mesh) // mesh.devices.shape[0]
+    return int(np.clip(device_bytes // 2 // of_a_step, 1, len(images) // batch))
 
 
 def on_devices(batches: Any, room: int, mesh: Mesh) -> Any:
