@@ -168,7 +168,7 @@ def test_slurm_asks_for_the_projects_root(project, slurm, tmp_path):
 
 def test_slurm_waits_for_a_step_that_saves_and_leaves_the_rest_to_slurm(project):
     """scancel and a preemption signal this shell too: the step ends in its own time, and nothing is requeued here."""
-    saves = "#!/usr/bin/env bash\ntrap 'sleep 0.5; echo saved >>\"$STUBS/log\"; exit 143' TERM\n"
+    saves = "#!/usr/bin/env bash\ntrap 'sleep 0.5; echo saved >>\"$STUBS/log\"; exit 75' TERM\n"
     project.stub("srun", text=saves + 'echo started >>"$STUBS/log"\nfor _ in {1..300}; do sleep 0.1; done\n')
     project.stub("scontrol")
     process = project.start("slurm.sh", WTA, SLURM_JOB_ID="7")
@@ -177,8 +177,7 @@ def test_slurm_waits_for_a_step_that_saves_and_leaves_the_rest_to_slurm(project)
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=30)
-    assert process.returncode == 143 and project.calls() == ["started", "saved"]
+    assert process.wait(timeout=30) == 75 and project.calls() == ["started", "saved"]
 
 
 def test_slurms_own_lines_say_requeue_and_signal_the_step():
