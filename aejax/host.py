@@ -15,7 +15,10 @@ from aejax.data import Dataset
 
 
 class Signals:
-    """Within it, SIGTERM and SIGINT are noted in ``received``, to stop after the call; a second one stops at once."""
+    """Within it, SIGTERM and SIGINT are noted in ``received``, to stop after the call; SIGINT after one stops at once.
+
+    A second SIGTERM is the first once more: schedulers send several (Slurm, when it preempts), and end with SIGKILL.
+    """
 
     def __init__(self):
         self.received: int | None = None
@@ -33,7 +36,9 @@ class Signals:
 
     def _note(self, number, _frame):
         if self.received is not None:
-            sys.exit(128 + number)
+            if number == signal.SIGINT:
+                sys.exit(128 + number)
+            return
         self.received = number
         print(f"\n{signal.Signals(number).name}: saving and stopping", file=sys.stderr)
 

@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # Sourced by the other scripts: changes to the project's root, and leaves a .venv there that holds requirements.txt.
-# The second call finds it done and touches nothing. PYTHON names another interpreter than the newest that is found.
+# The second call finds it done and touches nothing. PYTHON names another interpreter than the newest that is found;
+# EXTRA=cuda12, cuda13 or tpu adds what JAX needs for such a machine, and is remembered.
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 
 find_python() {
@@ -15,13 +16,20 @@ find_python() {
   exit 2
 }
 
+wanted() {
+  cat requirements.txt
+  if [[ -n ${EXTRA:-} ]]; then echo "jax[$EXTRA]"; fi
+}
+
 stamp=.venv/requirements.done
-if [[ "$(cat "$stamp" 2>/dev/null)" != "$(cat requirements.txt)" ]]; then
+EXTRA=${EXTRA:-$(sed -n 's/^jax\[\(.*\)\]$/\1/p' "$stamp" 2>/dev/null || true)}
+if [[ "$(cat "$stamp" 2>/dev/null)" != "$(wanted)" ]]; then
   if ! .venv/bin/python -c '' 2>/dev/null; then
     python=$(find_python)
     "$python" -m venv --clear .venv
   fi
-  echo "aejax: installing requirements.txt into .venv (once)" >&2
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
-  cp requirements.txt "$stamp"
+  echo "aejax: installing requirements.txt${EXTRA:+ and jax[$EXTRA]} into .venv (once)" >&2
+  wanted >.venv/requirements.txt
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check -r .venv/requirements.txt
+  mv .venv/requirements.txt "$stamp"
 fi
