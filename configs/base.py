@@ -44,6 +44,8 @@ def base() -> ConfigDict:
     c.data.mels = 32  # audio: log_mel bands
     c.data.words = 2000  # text: the most frequent words of train that are counted
     c.data.weighting = "counts"  # text: counts or tfidf
+    c.data.host_bytes = 4 * 1024**3  # folder, tfds, arrayrecord: images that take more are not kept in memory, but read
+    # batch by batch, and as many batches wait to be trained on as fit in this, 16 at most and 2 at least
     c.data.device_bytes = 2 * 1024**3  # a larger train split streams from the host in blocks
 
     c.encoder = ConfigDict()
@@ -202,7 +204,7 @@ def base() -> ConfigDict:
 
 # Keys that say where and how a run computes and what it writes: the same for all members of a sweep.
 NOT_SWEPT = ("name", "eval", "log", "checkpoint", "mesh", "sweep")
-NOT_SWEPT_BELOW = ("dir", "device_bytes", "steps_per_call")
+NOT_SWEPT_BELOW = ("dir", "host_bytes", "device_bytes", "steps_per_call")
 
 
 def _values(value):

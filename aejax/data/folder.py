@@ -1,14 +1,14 @@
 """``folder:PATH``: images in folders, or in an archive of them.
 
 How classes and splits are laid out: see ``tree``. Read are files whose suffix belongs to a raster format that Pillow
-decodes. Sizes, modes, orientation: see ``pixels``.
+decodes. Sizes, modes, orientation: see ``pixels``; what does not fit in memory: see ``records``.
 """
 
 import numpy as np
 from ml_collections import ConfigDict
 
-from aejax.data import pixels, tree
-from aejax.data.dataset import Source, Split
+from aejax.data import pixels, records, tree
+from aejax.data.dataset import Source
 
 # Formats that Pillow opens only with help from outside (a handler, Ghostscript), or that hold no raster.
 FOREIGN = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"}
@@ -24,11 +24,11 @@ def read(data: ConfigDict, rest: str) -> Source:
     found = tree.walk("folder", rest, _suffixes(), "images")
     files = found.files
 
-    def decode(i: int) -> np.ndarray:
-        return pixels.decode(files[i], str(files[i]), data.size, data.channels)
+    def decode(i: int) -> tuple[np.ndarray, int]:
+        return pixels.decode(files[i], str(files[i]), data.size, data.channels), -1
 
-    images = pixels.stack(len(files), decode, lambda i: str(files[i]))
-    return Source(found.divide(lambda rows, labels: Split(images[rows], labels)), found.classes)
+    reader = records.Reader(len(files), decode, lambda i: str(files[i]), data.name)
+    return Source(found.divide(reader.divided(data.host_bytes)), found.classes)
 
 
 def _suffixes() -> set[str]:

@@ -49,6 +49,8 @@ def decode(file: Path | io.BytesIO, name: str, size: int, channels: int) -> np.n
 
     try:
         with Image.open(file) as image:
+            if image.width * image.height > Image.MAX_IMAGE_PIXELS:  # a warning alone, unless ``stack`` reads
+                raise Image.DecompressionBombError
             return _pixels(image, size, channels)
     except Image.UnidentifiedImageError as error:
         raise UserError(f"{name}: not an image, or a corrupt one") from error
@@ -70,14 +72,14 @@ def stack(count: int, read: Callable[[int], np.ndarray], name: Callable[[int], s
     Raises:
       UserError: names two images that differ, and the key that mends it; or what ``read`` raises.
     """
-    with _bombs_are_errors():
+    with bombs_are_errors():
         first = read(0)
         images = _room((count, *first.shape))
 
         def put(i: int) -> None:
             image = read(i)
             if image.shape != first.shape:
-                raise UserError(_difference(name(0), first.shape, name(i), image.shape))
+                raise UserError(difference(name(0), first.shape, name(i), image.shape))
             images[i] = image
 
         tree.fill(count, put, threads)
@@ -128,7 +130,8 @@ def _grey_or_rgb(image):
     return image if image.mode == mode else image.convert(mode)
 
 
-def _difference(name: str, shape: tuple, other: str, others: tuple) -> str:
+def difference(name: str, shape: tuple, other: str, others: tuple) -> str:
+    """What to say of two images whose shapes [h, w, c] differ."""
     if shape[:2] != others[:2]:
         sizes = f"{name} has {shape[0]}×{shape[1]} pixels, {other} {others[0]}×{others[1]}"
         return f"{sizes}; --config.data.size=N resizes all to N×N"
@@ -136,7 +139,8 @@ def _difference(name: str, shape: tuple, other: str, others: tuple) -> str:
 
 
 @contextmanager
-def _bombs_are_errors() -> Iterator[None]:
+def bombs_are_errors() -> Iterator[None]:
+    """Within it, what Pillow warns of is not told twice."""
     from PIL import Image
 
     with warnings.catch_warnings():

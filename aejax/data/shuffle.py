@@ -18,7 +18,7 @@ import functools
 import jax
 import numpy as np
 
-from aejax import keys
+from aejax.keys import root
 
 ROUNDS = 8
 LARGEST = 2**62  # positions: two halves of at most 31 bits
@@ -61,7 +61,7 @@ def permuted(positions: np.ndarray, n: int, keys: np.ndarray) -> np.ndarray:
 def round_keys(seed: int, name: str, number: int = 0) -> np.ndarray:
     """[ROUNDS] uint64: random bits under the key fold_in(root(seed, name), number)."""
     with jax.default_device(_cpu()):  # elsewhere they would wait for the program that runs there
-        key = jax.random.fold_in(keys.root(np.uint32(seed), name), np.uint32(number))
+        key = jax.random.fold_in(root(np.uint32(seed), name), np.uint32(number))
         bits = np.asarray(jax.random.bits(key, (ROUNDS, 2), np.uint32)).astype(np.uint64)
     return (bits[:, 0] << np.uint64(32)) | bits[:, 1]
 

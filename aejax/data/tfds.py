@@ -7,7 +7,7 @@ read without it.
 
 The image is the feature ``image``, or the only image feature at the top level; the label is ``label``, or the only
 class label. Splits ``train``, ``validation`` (or ``valid``, ``val``) and ``test`` are read, others are left.
-Sizes and modes: see ``pixels``.
+Sizes and modes: see ``pixels``; what does not fit in memory: see ``records``.
 """
 
 import difflib
@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 from ml_collections import ConfigDict
 
-from aejax.data import pixels
-from aejax.data.dataset import Source, Split, home, one_line
+from aejax.data import pixels, records
+from aejax.data.dataset import Source, home, one_line
 from aejax.errors import UserError
 
 SPLITS = {"train": "train", "validation": "valid", "valid": "valid", "val": "valid", "test": "test"}
@@ -49,9 +49,9 @@ def read(data: ConfigDict, rest: str) -> Source:
     folder = home(data.dir or tfds.core.constants.DATA_DIR)
     builder = _builder(tfds, rest, data.dir and folder, folder)
     image, label = _features(tfds, rest, builder.info.features)
-    records = _records(tfds, rest, builder, folder)
+    found = _records(tfds, rest, builder, folder)
     try:
-        return _read(tfds, rest, records, image, label, builder.info.features, data)
+        return _read(tfds, rest, found, image, label, builder.info.features, data)
     except ImportError as error:
         raise UserError(_prepare(rest, folder, f"reading it needs more ({one_line(error)})")) from error
 
@@ -118,34 +118,36 @@ def _records(tfds, name: str, builder, folder: Path) -> dict:
         raise UserError(f"data.name=tfds:{name}: damaged files in {folder} ({one_line(error)})") from error
 
 
-def _read(tfds, name: str, records: dict, image: str, label: str | None, features, data: ConfigDict) -> Source:
+def _read(tfds, name: str, found: dict, image: str, label: str | None, features, data: ConfigDict) -> Source:
     # Only these two are parsed: other features may need TensorFlow, or be much larger.
     wanted = tfds.features.FeaturesDict({key: features[key] for key in (image, label) if key})
     decoders = {image: tfds.decode.SkipDecoding()}
-    places = [(part, i) for part, source in records.items() for i in range(len(source))]
-    labels = np.zeros(len(places), np.int32)
+    ends = dict(zip(found, np.cumsum([len(source) for source in found.values()]).tolist(), strict=True))
 
-    def where(place: int) -> str:
-        return "tfds:{} {}[{}]".format(name, *places[place])
+    def place(row: int) -> tuple[str, int]:
+        part = next(part for part, end in ends.items() if row < end)
+        return part, row - ends[part] + len(found[part])
 
-    def decode(place: int) -> np.ndarray:
-        part, i = places[place]
+    def where(row: int) -> str:
+        return "tfds:{} {}[{}]".format(name, *place(row))
+
+    def decode(row: int) -> tuple[np.ndarray, int]:
+        part, i = place(row)
         try:
-            example = wanted.deserialize_example_np(records[part][i], decoders=decoders)
+            example = wanted.deserialize_example_np(found[part][i], decoders=decoders)
         except ImportError:
             raise
         except Exception as error:  # a damaged record
-            raise UserError(f"{where(place)}: unreadable record ({one_line(error)})") from error
-        labels[place] = example[label] if label else 0
-        return pixels.decode(io.BytesIO(example[image]), where(place), data.size, data.channels)
+            raise UserError(f"{where(row)}: unreadable record ({one_line(error)})") from error
+        pixel = pixels.decode(io.BytesIO(example[image]), where(row), data.size, data.channels)
+        return pixel, int(example[label]) if label else -1
 
-    if not len(records["train"]):
+    if not len(found["train"]):
         raise UserError(f"data.name=tfds:{name}: its train split is empty")
-    images = pixels.stack(len(places), decode, where, threads=1)
-    if label and labels.min() < 0:  # how tensorflow-datasets marks examples without a label
-        label = None
-    parts, start = {}, 0
-    for part, source in records.items():
-        rows = slice(start, start := start + len(source))
-        parts[part] = Split(images[rows], labels[rows] if label else None)
-    return Source(parts, tuple(features[label].names) if label else ())
+    starts = {part: end - len(found[part]) for part, end in ends.items()}
+    # A label below 0 is how tensorflow-datasets marks examples without one.
+    labelled = bool(label) and all(decode(starts[part])[1] >= 0 for part in found if len(found[part]))
+    reader = records.Reader(ends[list(ends)[-1]], decode, where, data.name, labelled)
+    make = reader.divided(data.host_bytes, threads=1)
+    parts = {part: make(slice(starts[part], ends[part])) for part in found}
+    return Source(parts, tuple(features[label].names) if parts["train"].labelled else ())
