@@ -23,10 +23,10 @@ def base() -> ConfigDict:
     c.seed = 0  # initial weights, order of the batches, noise (argument)
 
     c.data = ConfigDict()
-    c.data.name = "mnist5k"  # a set of aejax/data: mnist5k, digits, mnist, ..., npz:, folder:, audio:, text:
+    c.data.name = "mnist5k"  # a set of aejax/data: mnist5k, digits, mnist, ..., npz:, folder:, arrayrecord:, ...
     c.data.dir = ""  # folder searched first for the files of a canonical set
-    c.data.size = 0  # resize images of folder: and tfds: to this height and width in pixels; 0 keeps theirs
-    c.data.channels = 0  # convert images of folder: and tfds: to 1 (grey) or 3 (RGB) channels; 0 keeps theirs
+    c.data.size = 0  # folder, tfds, arrayrecord: resize images to this height and width in pixels; 0 keeps theirs
+    c.data.channels = 0  # folder, tfds, arrayrecord: convert images to 1 (grey) or 3 (RGB) channels; 0 keeps theirs
     c.data.test = 0.2  # share of each class cut off as test where the source has none
     c.data.valid = 0.1  # share of each class of train cut off as valid where the source has none
     c.data.split_seed = 0  # which examples those are; apart from seed, so that seeds share a test split

@@ -4,6 +4,8 @@ How classes and splits are laid out: see ``tree``. Read are files whose suffix b
 decodes. Sizes, modes, orientation: see ``pixels``; what does not fit in memory: see ``records``.
 """
 
+from pathlib import Path
+
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -24,10 +26,13 @@ def read(data: ConfigDict, rest: str) -> Source:
     found = tree.walk("folder", rest, _suffixes(), "images")
     files = found.files
 
-    def decode(i: int) -> tuple[np.ndarray, int]:
-        return pixels.decode(files[i], str(files[i]), data.size, data.channels), -1
+    def decode(file: Path, _: int) -> tuple[np.ndarray, int]:
+        return pixels.decode(file, str(file), data.size, data.channels), -1
 
-    reader = records.Reader(len(files), decode, lambda i: str(files[i]), data.name)
+    def fetch(rows: list[int]) -> list[Path]:
+        return [files[i] for i in rows]
+
+    reader = records.Reader(len(files), fetch, decode, lambda i: str(files[i]), data.name)
     return Source(found.divide(reader.divided(data.host_bytes)), found.classes)
 
 

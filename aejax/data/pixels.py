@@ -12,14 +12,13 @@
 import io
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from ml_collections import ConfigDict
 
-from aejax.data import tree
 from aejax.data.dataset import one_line
 from aejax.errors import UserError
 
@@ -60,33 +59,34 @@ def decode(file: Path | io.BytesIO, name: str, size: int, channels: int) -> np.n
         raise UserError(f"{name}: unreadable image ({one_line(error)})") from error
 
 
-def stack(count: int, read: Callable[[int], np.ndarray], name: Callable[[int], str], threads: int = 0) -> np.ndarray:
-    """Images of one size and number of channels -> [count, h, w, c] uint8.
-
-    Args:
-      count: how many, at least one.
-      read: place -> [h, w, c] uint8.
-      name: place -> what to call the image in a message.
-      threads: how many read at a time; 0 takes one a core.
+def array(file: bytes, name: str, size: int, channels: int) -> np.ndarray:
+    """An array as ``numpy.save`` writes it, [h, w] or [h, w, c] uint8 -> [h, w, c] uint8, by the rules above.
 
     Raises:
-      UserError: names two images that differ, and the key that mends it; or what ``read`` raises.
+      UserError: names the array, which is another or damaged.
     """
-    with bombs_are_errors():
-        first = read(0)
-        images = _room((count, *first.shape))
+    from PIL import Image
 
-        def put(i: int) -> None:
-            image = read(i)
-            if image.shape != first.shape:
-                raise UserError(difference(name(0), first.shape, name(i), image.shape))
-            images[i] = image
+    try:
+        found = np.load(io.BytesIO(file), allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{name}: unreadable array ({one_line(error)})") from error
+    if found.dtype != np.uint8 or found.ndim not in (2, 3) or not found.size:
+        raise UserError(f"{name}: an array {found.dtype} {found.shape}; accepted: uint8 [h, w] or [h, w, c]")
+    found = found.reshape(*found.shape[:2], -1)
+    if not (size or channels):
+        return found
+    if found.shape[2] not in MODES:
+        raise UserError(f"{name}: an array of {found.shape[2]} channels; data.size and data.channels convert 1 or 3")
+    return _pixels(Image.fromarray(found[..., 0] if found.shape[2] == 1 else found), size, channels)
 
-        tree.fill(count, put, threads)
-    return images
 
+def room(shape: tuple[int, int, int, int]) -> np.ndarray:
+    """Memory for images [n, h, w, c] uint8.
 
-def _room(shape: tuple[int, ...]) -> np.ndarray:
+    Raises:
+      UserError: there is not so much.
+    """
     try:
         return np.empty(shape, np.uint8)
     except MemoryError as error:

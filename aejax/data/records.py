@@ -9,88 +9,98 @@ run that goes on decides as it did.
 they are selected. So a split of any length takes no memory.
 """
 
+import os
 import zlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from aejax.data import pixels, tree
+from aejax.data import pixels
 from aejax.data.dataset import Split
 from aejax.errors import UserError
 
+PART = 64  # examples fetched at once, and a task of a pool of threads
 SAMPLED = 64  # examples that a fingerprint is made of
 
 
 @dataclass(frozen=True, eq=False)
 class Reader:
-    """The images of a source, one at a time.
+    """The images of a source, one at a time. Several threads may call both functions at once.
 
     Attributes:
       count: how many.
-      decode: place -> ([h, w, c] uint8, its label or a negative number). Called by several threads at a time.
+      fetch: [places] -> what is stored of each, in that order.
+      decode: (what is stored, place) -> ([h, w, c] uint8, its label or a negative number).
       name: place -> what to call the example in a message.
-      labelled: whether every label that ``decode`` gives is one.
       source: the ``data.name``, for messages.
+      labelled: whether every label that ``decode`` gives is one.
+      shape: (h, w, c) of the first image, which is that of all.
     """
 
     count: int
-    decode: Callable[[int], tuple[np.ndarray, int]]
+    fetch: Callable[[list[int]], Sequence[Any]]
+    decode: Callable[[Any, int], tuple[np.ndarray, int]]
     name: Callable[[int], str]
     source: str
     labelled: bool = False
+    shape: tuple[int, int, int] = field(init=False)
 
     def __post_init__(self):
-        """Decodes the first image, whose shape is that of all."""
+        """Reads the first image."""
         with pixels.bombs_are_errors():
-            object.__setattr__(self, "shape", self.decode(0)[0].shape)
+            object.__setattr__(self, "shape", self.decode(*self.fetch([0]), 0)[0].shape)
 
     @property
     def nbytes(self) -> int:
         """What all the images take, decoded."""
         return self.count * prod(self.shape)
 
-    def read(self, rows: np.ndarray, threads: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    def read(self, rows: Sequence[int], threads: int = 1) -> tuple[np.ndarray, np.ndarray]:
         """[b] places -> (images [b, h, w, c] uint8, labels [b] int32).
 
+        Args:
+          rows: places.
+          threads: how many read at a time; 0 takes one a core.
+
         Raises:
-          UserError: names the example that cannot be read, or is not like the first.
+          UserError: names the example that cannot be read, or is not like the first; or there is no such memory.
         """
-        images, labels = np.empty((len(rows), *self.shape), np.uint8), np.zeros(len(rows), np.int32)
+        images, labels = pixels.room((len(rows), *self.shape)), np.zeros(len(rows), np.int32)
 
-        def put(i: int) -> None:
-            image, labels[i] = self.decode(int(rows[i]))
-            if image.shape != self.shape:
-                raise UserError(pixels.difference(self.name(0), self.shape, self.name(int(rows[i])), image.shape))
-            if self.labelled and labels[i] < 0:
-                raise UserError(f"{self.name(int(rows[i]))}: has no label, but {self.name(0)} has")
-            images[i] = image
+        def part(start: int) -> None:
+            places = [int(row) for row in rows[start : start + PART]]
+            for i, (stored, place) in enumerate(zip(self.fetch(places), places, strict=True), start):
+                images[i], labels[i] = self._like_the_first(place, *self.decode(stored, place))
 
+        parts = range(0, len(rows), PART)
         if threads == 1:
-            for i in range(len(rows)):
-                put(i)
+            for start in parts:
+                part(start)
         else:
-            tree.fill(len(rows), put, threads)
+            with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+                for _ in pool.map(part, parts):  # in order: the error told is the first one's
+                    pass
         return images, labels
 
-    def divided(self, host_bytes: int, threads: int = 0) -> "Callable[[slice, np.ndarray | None], Split | Records]":
-        """What makes a split of so many places, and of their labels where these are in memory.
+    def _like_the_first(self, place: int, image: np.ndarray, label: int) -> tuple[np.ndarray, int]:
+        if image.shape != self.shape:
+            raise UserError(pixels.difference(self.name(0), self.shape, self.name(place), image.shape))
+        return image, label
+
+    def divided(self, host_bytes: int) -> "Callable[..., Split | Records]":
+        """What makes a split of the places from ``start`` to ``stop``, and of their labels where these are in memory.
 
         Args:
           host_bytes: ``data.host_bytes``.
-          threads: how many read at a time where all is read into memory; 0 takes one a core.
         """
         if self.nbytes > host_bytes:
             return lambda rows, labels=None: Records(self, span(rows.start, rows.stop), labels)
-        found = np.zeros(self.count, np.int32)
-
-        def image(i: int) -> np.ndarray:
-            image, found[i] = self.decode(i)
-            return image
-
-        images = pixels.stack(self.count, image, self.name, threads)
+        with pixels.bombs_are_errors():
+            images, found = self.read(range(self.count), threads=0)
         own = found if self.labelled and found.min() >= 0 else None
         return lambda rows, labels=None: Split(images[rows], labels if own is None else own[rows])
 
@@ -162,6 +172,9 @@ class Records:
         images, labels = self.reader.read(self.places.at(rows), threads)
         if self.labels is not None:
             labels = self.labels[rows]
+        elif self.labelled and len(labels) and labels.min() < 0:
+            unlabelled = self.reader.name(int(self.places.at(rows)[labels.argmin()]))
+            raise UserError(f"{unlabelled}: has no label, but {self.reader.name(0)} has")
         return images, labels if self.labelled else None
 
     def rows(self, rows: np.ndarray | slice) -> "Records":

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from ml_collections import ConfigDict
 
-from aejax.data import pixels, records
+from aejax.data import arrayrecord, pixels, records
 from aejax.data.dataset import Source, home, one_line
 from aejax.errors import UserError
 
@@ -122,32 +122,24 @@ def _read(tfds, name: str, found: dict, image: str, label: str | None, features,
     # Only these two are parsed: other features may need TensorFlow, or be much larger.
     wanted = tfds.features.FeaturesDict({key: features[key] for key in (image, label) if key})
     decoders = {image: tfds.decode.SkipDecoding()}
-    ends = dict(zip(found, np.cumsum([len(source) for source in found.values()]).tolist(), strict=True))
+    stored = arrayrecord.Stored(f"tfds:{name}", found)
 
-    def place(row: int) -> tuple[str, int]:
-        part = next(part for part, end in ends.items() if row < end)
-        return part, row - ends[part] + len(found[part])
-
-    def where(row: int) -> str:
-        return "tfds:{} {}[{}]".format(name, *place(row))
-
-    def decode(row: int) -> tuple[np.ndarray, int]:
-        part, i = place(row)
+    def decode(record: bytes, row: int) -> tuple[np.ndarray, int]:
         try:
-            example = wanted.deserialize_example_np(found[part][i], decoders=decoders)
+            example = wanted.deserialize_example_np(record, decoders=decoders)
         except ImportError:
             raise
         except Exception as error:  # a damaged record
-            raise UserError(f"{where(row)}: unreadable record ({one_line(error)})") from error
-        pixel = pixels.decode(io.BytesIO(example[image]), where(row), data.size, data.channels)
-        return pixel, int(example[label]) if label else -1
+            raise UserError(f"{stored.where(row)}: unreadable record ({one_line(error)})") from error
+        encoded, place = io.BytesIO(example[image]), int(example[label]) if label else -1
+        return pixels.decode(encoded, stored.where(row), data.size, data.channels), place
 
     if not len(found["train"]):
         raise UserError(f"data.name=tfds:{name}: its train split is empty")
-    starts = {part: end - len(found[part]) for part, end in ends.items()}
+    firsts = [stored.rows(part).start for part in found if len(found[part])]
     # A label below 0 is how tensorflow-datasets marks examples without one.
-    labelled = bool(label) and all(decode(starts[part])[1] >= 0 for part in found if len(found[part]))
-    reader = records.Reader(ends[list(ends)[-1]], decode, where, data.name, labelled)
-    make = reader.divided(data.host_bytes, threads=1)
-    parts = {part: make(slice(starts[part], ends[part])) for part in found}
+    labelled = bool(label) and all(decode(*stored.fetch([row]), row)[1] >= 0 for row in firsts)
+    reader = records.Reader(stored.count, stored.fetch, decode, stored.where, data.name, labelled)
+    make = reader.divided(data.host_bytes)
+    parts = {part: make(stored.rows(part)) for part in found}
     return Source(parts, tuple(features[label].names) if parts["train"].labelled else ())
