@@ -59,13 +59,13 @@ class Split:
         """Whether ``read`` gives labels."""
         return self.labels is not None
 
-    def read(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Any of the examples: [b] integers -> (images [b, h, w, c], labels [b] or None)."""
-        return self.images[rows], None if self.labels is None else self.labels[rows]
+    def read(self, rows: np.ndarray, out: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray | None]:
+        """Any of the examples: [b] integers -> (images [b, h, w, c], put into ``out`` if given; labels [b] or None)."""
+        return np.take(self.images, rows, axis=0, out=out), None if self.labels is None else self.labels[rows]
 
     def rows(self, rows: np.ndarray | slice) -> "Split":
         """Some of the examples: [n] bool, or a slice."""
-        return Split(*self.read(rows))
+        return Split(self.images[rows], None if self.labels is None else self.labels[rows])
 
     def fingerprint(self) -> int:
         """CRC-32 of the images."""

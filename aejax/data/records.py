@@ -59,17 +59,21 @@ class Reader:
         """What all the images take, decoded."""
         return self.count * prod(self.shape)
 
-    def read(self, rows: Sequence[int], threads: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    def read(
+        self, rows: Sequence[int], threads: int = 1, out: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """[b] places -> (images [b, h, w, c] uint8, labels [b] int32).
 
         Args:
           rows: places.
           threads: how many read at a time; 0 takes one a core.
+          out: where the images are put; a new array if None.
 
         Raises:
           UserError: names the example that cannot be read, or is not like the first; or there is no such memory.
         """
-        images, labels = pixels.room((len(rows), *self.shape)), np.zeros(len(rows), np.int32)
+        images = pixels.room((len(rows), *self.shape)) if out is None else out
+        labels = np.zeros(len(rows), np.int32)
 
         def part(start: int) -> None:
             places = [int(row) for row in rows[start : start + PART]]
@@ -160,8 +164,15 @@ class Records:
         """[n, h, w, c] uint8, of which is read what is indexed."""
         return Images(self)
 
-    def read(self, rows: np.ndarray, threads: int = 1) -> tuple[np.ndarray, np.ndarray | None]:
+    def read(
+        self, rows: np.ndarray, threads: int = 1, out: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
         """Any of the examples: [b] integers -> (images [b, h, w, c] uint8, labels [b] int32 or None).
+
+        Args:
+          rows: places in the split.
+          threads: how many read at a time; 0 takes one a core.
+          out: where the images are put; a new array if None.
 
         Raises:
           UserError: names the example that cannot be read.
@@ -169,7 +180,7 @@ class Records:
         rows = np.asarray(rows)
         if rows.size and not 0 <= rows.min() <= rows.max() < len(self):
             raise IndexError(f"rows from {rows.min()} to {rows.max()} of {len(self)}")
-        images, labels = self.reader.read(self.places.at(rows), threads)
+        images, labels = self.reader.read(self.places.at(rows), threads, out)
         if self.labels is not None:
             labels = self.labels[rows]
         elif self.labelled and len(labels) and labels.min() < 0:
