@@ -7,7 +7,7 @@ import pytest
 from array_record.python.array_record_module import ArrayRecordWriter
 from PIL import Image
 
-from aejax.data import load, records, split, streaming, transforms
+from aejax.data import load, pack, records, split, streaming, transforms
 from aejax.data.dataset import Split
 from aejax.errors import UserError
 from configs.base import base
@@ -42,7 +42,7 @@ def same(resident, streamed):
 def folder(root, per_class=12, classes=("cat", "dog")):
     for c, name in enumerate(classes):
         for i in range(per_class):
-            save(root / name / f"{i}.png", grey(20 * i + c))
+            save(root / name / f"{i}.png", grey(3 * i + c))
     return f"folder:{root}"
 
 
@@ -260,6 +260,51 @@ def test_arrayrecord_refusals(tmp_path):
     assert "not all shards of one split" in refusal(name)
     (tmp_path / "train-00000-of-00002.array_record").unlink()
     assert "train split is empty" in refusal(name)
+
+
+# ---- pack
+
+
+@pytest.mark.parametrize("flags", [[], ["--shards=3"], ["--pixels"], ["--pixels", "--shards=2"]])
+def test_a_packed_folder_is_the_folder(tmp_path, flags, capsys):
+    images, out = tmp_path / "images", tmp_path / "out"
+    folder(images / "train", 70)  # more than are fetched at once
+    folder(images / "test", 2)
+    assert pack.main([f"--images={images}", f"--out={out}", *flags]) == 0
+    assert f"arrayrecord:{out}" in capsys.readouterr().out
+    plain, packed = read(f"folder:{images}", 2**32), read(f"arrayrecord:{out}", 0)
+    assert same(plain.train, packed.train) and same(plain.test, packed.test) and plain.classes == packed.classes
+    shards = 3 if "--shards=3" in flags else 2 if "--shards=2" in flags else 1
+    assert len(list(out.glob("train-*.array_record"))) == shards
+
+
+def test_pack_converts(tmp_path):
+    save(tmp_path / "images" / "1.png", np.full((4, 6, 3), 200, np.uint8))
+    save(tmp_path / "images" / "2.png", grey(30, (9, 5)))
+    out = tmp_path / "out"
+    assert pack.main([f"--images={tmp_path / 'images'}", f"--out={out}", "--pixels", "--size=8", "--channels=3"]) == 0
+    plain = read(f"folder:{tmp_path / 'images'}", 2**32, size=8, channels=3)
+    assert same(plain.train, read(f"arrayrecord:{out}", 0).train)
+
+
+def test_pack_refuses_in_a_line(tmp_path, capsys):
+    images, out = f"--images={tmp_path / 'images'}", f"--out={tmp_path / 'out'}"
+    folder(tmp_path / "images", 2)
+    (tmp_path / "file").write_text("")
+    assert pack.main([images, out]) == 0
+    for argv, told in [
+        ([images, out], "holds records already"),
+        ([images], "no --out"),
+        ([images, out, "more"], "unexpected more"),
+        ([images, out, "--nothing"], "nothing"),
+        ([images, out, "--size=8"], "with --pixels alone"),
+        ([f"--images={tmp_path / 'none'}", out], "no such folder"),
+        ([images, f"--out={tmp_path / 'file'}"], "cannot be written"),
+    ]:
+        capsys.readouterr()
+        assert pack.main(argv) == 2
+        message = capsys.readouterr().err
+        assert told in message and message.count("\n") == 1
 
 
 # ---- what records are

@@ -22,18 +22,23 @@ def read(data: ConfigDict, rest: str) -> Source:
     Raises:
       UserError: the folder is missing or empty, an image is unreadable, or images differ and no key says what to do.
     """
+    found, reader = opened(data, rest)
+    return Source(found.divide(reader.divided(data.host_bytes)), found.classes)
+
+
+def opened(data: ConfigDict, rest: str) -> tuple[tree.Tree, records.Reader]:
+    """The files of an image folder, and what reads their images."""
     pixels.check(data)
     found = tree.walk("folder", rest, _suffixes(), "images")
     files = found.files
 
-    def decode(file: Path, _: int) -> tuple[np.ndarray, int]:
-        return pixels.decode(file, str(file), data.size, data.channels), -1
-
     def fetch(rows: list[int]) -> list[Path]:
         return [files[i] for i in rows]
 
-    reader = records.Reader(len(files), fetch, decode, lambda i: str(files[i]), data.name)
-    return Source(found.divide(reader.divided(data.host_bytes)), found.classes)
+    def decode(file: Path, _: int) -> tuple[np.ndarray, int]:
+        return pixels.decode(file, str(file), data.size, data.channels), -1
+
+    return found, records.Reader(len(files), fetch, decode, lambda i: str(files[i]), data.name)
 
 
 def _suffixes() -> set[str]:
