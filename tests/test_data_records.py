@@ -151,6 +151,10 @@ def npy(image):
     return file.getvalue()
 
 
+def columns(image):
+    return npy(np.asfortranarray(image))
+
+
 def write(path, stored):
     path.parent.mkdir(parents=True, exist_ok=True)
     writer = ArrayRecordWriter(str(path), "group_size:1")
@@ -167,7 +171,7 @@ def shards(root, n=10, encoded=png):
     return f"arrayrecord:{root}"
 
 
-@pytest.mark.parametrize("encoded", [png, npy])
+@pytest.mark.parametrize("encoded", [png, npy, columns])
 def test_arrayrecord_streams_what_it_holds_in_memory(tmp_path, encoded):
     resident, streamed = both(shards(tmp_path, encoded=encoded))
     assert same(resident.train, streamed.train) and resident.classes == streamed.classes == ("0", "1")
@@ -196,6 +200,13 @@ def test_arrayrecord_without_labels(tmp_path):
     assert [len(v) for v in values] == [3, 3, 2] and sorted(sum(values, [])) == list(range(8))
 
 
+@pytest.mark.parametrize("encoded", [png, npy, columns])
+def test_arrayrecord_keeps_rows_and_columns(tmp_path, encoded):
+    image = np.random.default_rng(0).integers(0, 255, (4, 6, 3), np.uint8)
+    write(tmp_path / "train.array_record", [encoded(image)])
+    assert np.array_equal(read(f"arrayrecord:{tmp_path}", 0).train.images[0], image)
+
+
 def test_arrayrecord_converts(tmp_path):
     write(tmp_path / "train.array_record", [npy(np.full((4, 6, 3), 200, np.uint8)), png(grey(30, (9, 5)))])
     resident, streamed = both(f"arrayrecord:{tmp_path}", size=8, channels=1)
@@ -210,7 +221,8 @@ def test_arrayrecord_converts(tmp_path):
         (b"", "not an image"),
         (npy(grey(0))[:-3], "unreadable array"),
         (npy(np.zeros((4, 6), np.float32)), "an array float32 (4, 6); accepted: uint8"),
-        (npy(np.array([{}], object)), "unreadable array"),
+        (npy(np.array([{}], object)), "an array object (1,); accepted: uint8"),
+        (b"\x93NUMPY\x02\x00" + bytes(100), "another version"),
     ],
 )
 def test_arrayrecord_names_the_record(tmp_path, record, told):

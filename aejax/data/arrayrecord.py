@@ -26,7 +26,9 @@ What does not fit in memory: see ``records``. Of each file that has been read fr
 begin, some ten bytes a record.
 """
 
+import bisect
 import io
+import itertools
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -55,8 +57,8 @@ class Stored:
     def __init__(self, name: str, parts: Mapping[str, Sequence[bytes]]):
         self.name, self.parts = name, dict(parts)
         self._names, self._sources = list(parts), list(parts.values())
-        self._ends = np.cumsum([len(source) for source in self._sources])
-        self.count = int(self._ends[-1])
+        self._ends = list(itertools.accumulate(len(source) for source in self._sources))
+        self.count = self._ends[-1]
 
     def where(self, row: int) -> str:
         """What to call a record in a message, such as ``tfds:mnist train[3]``."""
@@ -65,7 +67,7 @@ class Stored:
 
     def rows(self, part: str) -> slice:
         """The rows of a split."""
-        end = int(self._ends[self._names.index(part)])
+        end = self._ends[self._names.index(part)]
         return slice(end - len(self.parts[part]), end)
 
     def fetch(self, rows: list[int]) -> list[bytes]:
@@ -96,8 +98,8 @@ class Stored:
             raise UserError(f"{self.where(row)}: unreadable record ({one_line(error)})") from error
 
     def _place(self, row: int) -> tuple[int, int]:
-        part = int(np.searchsorted(self._ends, row, side="right"))
-        return part, row - int(self._ends[part]) + len(self._sources[part])
+        part = bisect.bisect_right(self._ends, row)
+        return part, row - self._ends[part] + len(self._sources[part])
 
 
 def read(data: ConfigDict, rest: str) -> Source:

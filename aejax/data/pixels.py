@@ -9,6 +9,7 @@
 * Pillow's guard against decompression bombs stands: what it warns of is refused.
 """
 
+import functools
 import io
 import math
 import warnings
@@ -68,17 +69,28 @@ def array(file: bytes, name: str, size: int, channels: int) -> np.ndarray:
     from PIL import Image
 
     try:
-        found = np.load(io.BytesIO(file), allow_pickle=False)
+        start = 10 + int.from_bytes(file[8:10], "little")
+        shape, columns, dtype = _header(file[:start])
+        if dtype != np.uint8 or len(shape) not in (2, 3) or not math.prod(shape):
+            raise UserError(f"{name}: an array {dtype} {shape}; accepted: uint8 [h, w] or [h, w, c]")
+        found = np.frombuffer(file, np.uint8, math.prod(shape), start).reshape(shape, order="F" if columns else "C")
     except (OSError, ValueError, EOFError) as error:
         raise UserError(f"{name}: unreadable array ({one_line(error)})") from error
-    if found.dtype != np.uint8 or found.ndim not in (2, 3) or not found.size:
-        raise UserError(f"{name}: an array {found.dtype} {found.shape}; accepted: uint8 [h, w] or [h, w, c]")
-    found = found.reshape(*found.shape[:2], -1)
+    found = found.reshape(*shape[:2], -1)
     if not (size or channels):
         return found
     if found.shape[2] not in MODES:
         raise UserError(f"{name}: an array of {found.shape[2]} channels; data.size and data.channels convert 1 or 3")
     return _pixels(Image.fromarray(found[..., 0] if found.shape[2] == 1 else found), size, channels)
+
+
+@functools.lru_cache  # NumPy takes ten times as long for it as for the array
+def _header(head: bytes) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """(shape, whether columns come first, type) of what ``numpy.save`` wrote, by the bytes before the array."""
+    file = io.BytesIO(head)
+    if np.lib.format.read_magic(file) != (1, 0):
+        raise ValueError("another version of the format than 1.0")
+    return np.lib.format.read_array_header_1_0(file)
 
 
 def room(shape: tuple[int, int, int, int]) -> np.ndarray:
