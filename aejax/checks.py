@@ -30,6 +30,7 @@ RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "data.fold": _not_negative,
     "data.resample": _not_negative,
     "data.zca_epsilon": _positive,
+    "data.host_bytes": _not_negative,
     "data.device_bytes": _not_negative,
     "encoder.widths": _widths,
     "encoder.init_std": _positive,

@@ -23,10 +23,10 @@ def base() -> ConfigDict:
     c.seed = 0  # initial weights, order of the batches, noise (argument)
 
     c.data = ConfigDict()
-    c.data.name = "mnist5k"  # a set of aejax/data: mnist5k, digits, mnist, ..., npz:, folder:, audio:, text:
+    c.data.name = "mnist5k"  # a set of aejax/data: mnist5k, digits, mnist, ..., npz:, folder:, arrayrecord:, ...
     c.data.dir = ""  # folder searched first for the files of a canonical set
-    c.data.size = 0  # resize images of folder: and tfds: to this height and width in pixels; 0 keeps theirs
-    c.data.channels = 0  # convert images of folder: and tfds: to 1 (grey) or 3 (RGB) channels; 0 keeps theirs
+    c.data.size = 0  # folder, tfds, arrayrecord: resize images to this height and width in pixels; 0 keeps theirs
+    c.data.channels = 0  # folder, tfds, arrayrecord: convert images to 1 (grey) or 3 (RGB) channels; 0 keeps theirs
     c.data.test = 0.2  # share of each class cut off as test where the source has none
     c.data.valid = 0.1  # share of each class of train cut off as valid where the source has none
     c.data.split_seed = 0  # which examples those are; apart from seed, so that seeds share a test split
@@ -44,6 +44,8 @@ def base() -> ConfigDict:
     c.data.mels = 32  # audio: log_mel bands
     c.data.words = 2000  # text: the most frequent words of train that are counted
     c.data.weighting = "counts"  # text: counts or tfidf
+    c.data.host_bytes = 4 * 1024**3  # folder, tfds, arrayrecord: images that take more are not kept in memory, but read
+    # batch by batch, and as many batches wait to be trained on as fit in this, 16 at most and 2 at least
     c.data.device_bytes = 2 * 1024**3  # a larger train split streams from the host in blocks
 
     c.encoder = ConfigDict()
@@ -203,7 +205,7 @@ def base() -> ConfigDict:
 
 # Keys that say where and how a run computes and what it writes: the same for all members of a sweep.
 NOT_SWEPT = ("name", "eval", "log", "checkpoint", "mesh", "sweep")
-NOT_SWEPT_BELOW = ("dir", "device_bytes", "steps_per_call")
+NOT_SWEPT_BELOW = ("dir", "host_bytes", "device_bytes", "steps_per_call")
 
 
 def _values(value):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aejax.data import load, pixels, tfds, tree
+from aejax.data import load, pixels, records, tfds, tree
 from aejax.errors import UserError
 from configs.base import base
 
@@ -355,7 +355,8 @@ def test_decompression_bombs_are_refused(tmp_path):
 
 def test_more_images_than_memory():
     with pytest.raises(UserError, match=r"GiB of memory; --config.data.size"):
-        pixels.stack(10**14, lambda i: np.zeros((9, 9, 1), np.uint8), str)
+        reader = records.Reader(10**14, list, lambda i, _: (np.zeros((9, 9, 1), np.uint8), -1), str, "folder:large")
+        reader.divided(2**60)
 
 
 def test_folder_that_cannot_be_listed(tmp_path, monkeypatch):

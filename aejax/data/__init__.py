@@ -1,8 +1,8 @@
 """Data sets by name: ``load(config.data)`` gives arrays and what they mean.
 
 A name is one of the built-in sets, or a prefix and what it reads: ``npz:PATH``,
-``folder:PATH``, ``tfds:NAME``, ``audio:PATH``, ``text:PATH``, ``codes:WORKDIR``. Importing this
-package costs NumPy alone; what else a source needs is imported when it is read.
+``folder:PATH``, ``tfds:NAME``, ``arrayrecord:PATH``, ``audio:PATH``, ``text:PATH``, ``codes:WORKDIR``. Importing
+this package costs NumPy alone; what else a source needs is imported when it is read.
 The batch order and the preprocessing, which run on the device, are in ``order``
 and ``transforms``.
 """
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from aejax.data import audio, canonical, codes, embedded, folder, npz, split, text, tfds
+from aejax.data import arrayrecord, audio, canonical, codes, embedded, folder, npz, split, text, tfds
 from aejax.data.dataset import Dataset, Source, Split
 from aejax.errors import UserError
 
@@ -31,6 +31,7 @@ PREFIXES: dict[str, tuple[Callable[[ConfigDict, str], Source], str]] = {
     "npz": (npz.read, "PATH"),
     "folder": (folder.read, "PATH"),
     "tfds": (tfds.read, "NAME"),
+    "arrayrecord": (arrayrecord.read, "PATH"),
     "audio": (audio.read, "PATH"),
     "text": (text.read, "PATH"),
     "codes": (codes.read, "WORKDIR"),
@@ -39,10 +40,13 @@ PREFIXES: dict[str, tuple[Callable[[ConfigDict, str], Source], str]] = {
 # prefix -> what turns raw data that are no arrays, such as texts, into images
 RAW: dict[str, Callable[[Mapping, Mapping, Any], np.ndarray]] = {"audio": audio.from_raw, "text": text.from_raw}
 
+STREAMED = ("folder", "tfds", "arrayrecord")  # prefixes of what may be larger than memory
+
 # key that some sources alone read -> (its default, their prefixes)
 READ_BY: dict[str, tuple[Any, tuple[str, ...]]] = {
-    "size": (0, ("folder", "tfds")),
-    "channels": (0, ("folder", "tfds")),
+    "size": (0, STREAMED),
+    "channels": (0, STREAMED),
+    "host_bytes": (4 * 1024**3, STREAMED),
     "rate": (8000, ("audio",)),
     "seconds": (1.0, ("audio",)),
     "features": ("log_mel", ("audio",)),

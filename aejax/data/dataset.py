@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -38,9 +39,37 @@ class Split:
         """Number of examples."""
         return len(self.images)
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(h, w, c) of one image."""
+        return self.images.shape[1:]
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of the images."""
+        return self.images.dtype
+
+    @property
+    def nbytes(self) -> int:
+        """What the images take in memory."""
+        return self.images.nbytes
+
+    @property
+    def labelled(self) -> bool:
+        """Whether ``read`` gives labels."""
+        return self.labels is not None
+
+    def read(self, rows: np.ndarray, out: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray | None]:
+        """Any of the examples: [b] integers -> (images [b, h, w, c], put into ``out`` if given; labels [b] or None)."""
+        return np.take(self.images, rows, axis=0, out=out), None if self.labels is None else self.labels[rows]
+
     def rows(self, rows: np.ndarray | slice) -> "Split":
         """Some of the examples: [n] bool, or a slice."""
         return Split(self.images[rows], None if self.labels is None else self.labels[rows])
+
+    def fingerprint(self) -> int:
+        """CRC-32 of the images."""
+        return zlib.crc32(self.images)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -48,8 +77,9 @@ class Source:
     """What a reader found, before the missing splits are cut.
 
     Attributes:
-      parts: the splits that the source has: ``train``, and perhaps ``valid`` and ``test``. Where there is a
-        ``finish``, they may be of another type with a length, ``labels`` and ``rows``, such as ``text.Documents``.
+      parts: the splits that the source has: ``train``, and perhaps ``valid`` and ``test``. They are of type ``Split``,
+        or ``records.Records`` where they do not fit in memory; where there is a ``finish``, they may be of another
+        type with a length, ``labels`` and ``rows``, such as ``text.Documents``.
       classes: names of the classes, () where there are no labels.
       finish: makes the images once the splits are cut, for a source whose images depend on what is in train.
     """
@@ -62,6 +92,8 @@ class Source:
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
     """A data set with all three splits; ``valid`` and ``test`` may be empty.
+
+    Where they do not fit in memory, all three are of type ``records.Records``, which keeps to the names of ``Split``.
 
     Attributes:
       name: the ``data.name`` that it was loaded by.
@@ -83,7 +115,7 @@ class Dataset:
     @property
     def shape(self) -> tuple[int, int, int]:
         """(h, w, c) of one image."""
-        return self.train.images.shape[1:]
+        return self.train.shape
 
     @property
     def words(self) -> tuple[str, ...]:

@@ -1,14 +1,16 @@
 """``folder:PATH``: images in folders, or in an archive of them.
 
 How classes and splits are laid out: see ``tree``. Read are files whose suffix belongs to a raster format that Pillow
-decodes. Sizes, modes, orientation: see ``pixels``.
+decodes. Sizes, modes, orientation: see ``pixels``; what does not fit in memory: see ``records``.
 """
+
+from pathlib import Path
 
 import numpy as np
 from ml_collections import ConfigDict
 
-from aejax.data import pixels, tree
-from aejax.data.dataset import Source, Split
+from aejax.data import pixels, records, tree
+from aejax.data.dataset import Source
 
 # Formats that Pillow opens only with help from outside (a handler, Ghostscript), or that hold no raster.
 FOREIGN = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"}
@@ -20,15 +22,23 @@ def read(data: ConfigDict, rest: str) -> Source:
     Raises:
       UserError: the folder is missing or empty, an image is unreadable, or images differ and no key says what to do.
     """
+    found, reader = opened(data, rest)
+    return Source(found.divide(reader.divided(data.host_bytes)), found.classes)
+
+
+def opened(data: ConfigDict, rest: str) -> tuple[tree.Tree, records.Reader]:
+    """The files of an image folder, and what reads their images."""
     pixels.check(data)
     found = tree.walk("folder", rest, _suffixes(), "images")
     files = found.files
 
-    def decode(i: int) -> np.ndarray:
-        return pixels.decode(files[i], str(files[i]), data.size, data.channels)
+    def fetch(rows: list[int]) -> list[Path]:
+        return [files[i] for i in rows]
 
-    images = pixels.stack(len(files), decode, lambda i: str(files[i]))
-    return Source(found.divide(lambda rows, labels: Split(images[rows], labels)), found.classes)
+    def decode(file: Path, _: int) -> tuple[np.ndarray, int]:
+        return pixels.decode(file, str(file), data.size, data.channels), -1
+
+    return found, records.Reader(len(files), fetch, decode, lambda i: str(files[i]), data.name)
 
 
 def _suffixes() -> set[str]:

@@ -23,6 +23,11 @@ example at most, in all and in each class. Part ``data.fold`` is valid, the othe
 
 With ``data.resample`` train, as all of this left it, is then drawn from itself with replacement, as many examples as it
 has: a bootstrap sample. Draw i, of PCG64 seeded with ``[data.resample, crc32("resample")]``, modulo n is a row.
+
+A source that does not fit in memory (see ``records``) is cut by the same rule where its labels do, as those of an image
+folder. Where its examples have none, or have them in their records alone, classes play no part: the examples are put
+into an order that is drawn by ``data.split_seed`` and the split's name, without an index (see ``shuffle``), and the
+first of them are cut off. ``data.labels``, ``data.folds`` and ``data.resample`` are then refused.
 """
 
 import dataclasses
@@ -35,6 +40,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from aejax.data.dataset import Dataset, Source, Split
+from aejax.data.records import Records
 from aejax.errors import UserError
 
 
@@ -84,6 +90,7 @@ def complete(
     """
     parts = dict(source.parts)
     train = parts.pop("train")
+    _check_streamed(name, train, labels=labels, folds=folds, resample=resample)
     if "test" not in parts:
         parts["test"], train = cut(train, test, seed, "test")
     if folds:
@@ -105,17 +112,34 @@ def complete(
     return dataclasses.replace(dataset, train=train)
 
 
+def _check_streamed(name: str, train: Split, **keys: int) -> None:
+    """Refuses what takes the labels of all examples, or an index of them, where neither is in memory."""
+    if not isinstance(train, Records) or train.labels is not None:
+        return
+    for key, value in keys.items():
+        if value:
+            raise UserError(
+                f"data.{key}={value}: {name} does not fit in memory, and its labels are not known before it is read; "
+                f"accepted: 0, or data.host_bytes={train.reader.nbytes} or more"
+            )
+
+
 def cut(train: Split, share: float, seed: int, part: str) -> tuple[Split, Split]:
-    """(the part cut off, what is left of train), both in the source's order."""
+    """(the part cut off, what is left of train), both in the source's order, but of records without labels."""
+    if not share:  # no copy of train for nothing
+        return train.rows(slice(0, 0)), train
+    if isinstance(train, Records) and train.labels is None:
+        number, drawn = quotas([len(train)], share)[0], train.drawn(seed, part)
+        return drawn.rows(slice(0, number)), drawn.rows(slice(number, None))
     labels = np.zeros(len(train), np.int32) if train.labels is None else train.labels
     mask = chosen(labels, share, seed, part)
-    if not mask.any():  # no copy of train for nothing
-        return train.rows(slice(0, 0)), train
     return train.rows(mask), train.rows(~mask)
 
 
 def joined(first: Split, second: Split) -> Split:
     """The examples of both, in that order."""
+    if isinstance(first, Records):
+        return first.joined(second)
     pairs = [(getattr(first, field.name), getattr(second, field.name)) for field in dataclasses.fields(first)]
     return type(first)(*(None if a is None or b is None else np.concatenate([a, b]) for a, b in pairs))
 

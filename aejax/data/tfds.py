@@ -7,7 +7,7 @@ read without it.
 
 The image is the feature ``image``, or the only image feature at the top level; the label is ``label``, or the only
 class label. Splits ``train``, ``validation`` (or ``valid``, ``val``) and ``test`` are read, others are left.
-Sizes and modes: see ``pixels``.
+Sizes and modes: see ``pixels``; what does not fit in memory: see ``records``.
 """
 
 import difflib
@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 from ml_collections import ConfigDict
 
-from aejax.data import pixels
-from aejax.data.dataset import Source, Split, home, one_line
+from aejax.data import arrayrecord, pixels, records
+from aejax.data.dataset import Source, home, one_line
 from aejax.errors import UserError
 
 SPLITS = {"train": "train", "validation": "valid", "valid": "valid", "val": "valid", "test": "test"}
@@ -49,9 +49,9 @@ def read(data: ConfigDict, rest: str) -> Source:
     folder = home(data.dir or tfds.core.constants.DATA_DIR)
     builder = _builder(tfds, rest, data.dir and folder, folder)
     image, label = _features(tfds, rest, builder.info.features)
-    records = _records(tfds, rest, builder, folder)
+    found = _records(tfds, rest, builder, folder)
     try:
-        return _read(tfds, rest, records, image, label, builder.info.features, data)
+        return _read(tfds, rest, found, image, label, builder.info.features, data)
     except ImportError as error:
         raise UserError(_prepare(rest, folder, f"reading it needs more ({one_line(error)})")) from error
 
@@ -118,34 +118,28 @@ def _records(tfds, name: str, builder, folder: Path) -> dict:
         raise UserError(f"data.name=tfds:{name}: damaged files in {folder} ({one_line(error)})") from error
 
 
-def _read(tfds, name: str, records: dict, image: str, label: str | None, features, data: ConfigDict) -> Source:
+def _read(tfds, name: str, found: dict, image: str, label: str | None, features, data: ConfigDict) -> Source:
     # Only these two are parsed: other features may need TensorFlow, or be much larger.
     wanted = tfds.features.FeaturesDict({key: features[key] for key in (image, label) if key})
     decoders = {image: tfds.decode.SkipDecoding()}
-    places = [(part, i) for part, source in records.items() for i in range(len(source))]
-    labels = np.zeros(len(places), np.int32)
+    stored = arrayrecord.Stored(f"tfds:{name}", found)
 
-    def where(place: int) -> str:
-        return "tfds:{} {}[{}]".format(name, *places[place])
-
-    def decode(place: int) -> np.ndarray:
-        part, i = places[place]
+    def decode(record: bytes, row: int) -> tuple[np.ndarray, int]:
         try:
-            example = wanted.deserialize_example_np(records[part][i], decoders=decoders)
+            example = wanted.deserialize_example_np(record, decoders=decoders)
         except ImportError:
             raise
         except Exception as error:  # a damaged record
-            raise UserError(f"{where(place)}: unreadable record ({one_line(error)})") from error
-        labels[place] = example[label] if label else 0
-        return pixels.decode(io.BytesIO(example[image]), where(place), data.size, data.channels)
+            raise UserError(f"{stored.where(row)}: unreadable record ({one_line(error)})") from error
+        encoded, place = io.BytesIO(example[image]), int(example[label]) if label else -1
+        return pixels.decode(encoded, stored.where(row), data.size, data.channels), place
 
-    if not len(records["train"]):
+    if not len(found["train"]):
         raise UserError(f"data.name=tfds:{name}: its train split is empty")
-    images = pixels.stack(len(places), decode, where, threads=1)
-    if label and labels.min() < 0:  # how tensorflow-datasets marks examples without a label
-        label = None
-    parts, start = {}, 0
-    for part, source in records.items():
-        rows = slice(start, start := start + len(source))
-        parts[part] = Split(images[rows], labels[rows] if label else None)
-    return Source(parts, tuple(features[label].names) if label else ())
+    firsts = [stored.rows(part).start for part in found if len(found[part])]
+    # A label below 0 is how tensorflow-datasets marks examples without one.
+    labelled = bool(label) and all(decode(*stored.fetch([row]), row)[1] >= 0 for row in firsts)
+    reader = records.Reader(stored.count, stored.fetch, decode, stored.where, data.name, labelled)
+    make = reader.divided(data.host_bytes)
+    parts = {part: make(stored.rows(part)) for part in found}
+    return Source(parts, tuple(features[label].names) if parts["train"].labelled else ())

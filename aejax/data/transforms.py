@@ -16,6 +16,9 @@ import numpy as np
 from aejax import parts
 from aejax.data import whitening
 from aejax.data.dataset import Split
+from aejax.data.records import Records
+
+SAMPLE = 2**15  # examples that statistics are of, where train does not fit in memory
 
 Preprocessing = Mapping[str, np.ndarray]
 
@@ -23,7 +26,8 @@ Preprocessing = Mapping[str, np.ndarray]
 def fit(train: Split, data: Mapping) -> dict[str, np.ndarray]:
     """Statistics of the training images: "scale" and "shift", float32 scalars, and what the whitening adds.
 
-    Integers (uint8) get the scale 1/255, so that they fall in [0, 1]; floats stay as they are.
+    Integers (uint8) get the scale 1/255, so that they fall in [0, 1]; floats stay as they are. Of a train split that
+    does not fit in memory, what the whitening adds is of ``SAMPLE`` of its examples, always the same, at random.
 
     Args:
       train: the training images.
@@ -32,7 +36,9 @@ def fit(train: Split, data: Mapping) -> dict[str, np.ndarray]:
     Raises:
       UserError: there is no such function, or the images are too large for it.
     """
-    scale = 1 / 255 if np.issubdtype(train.images.dtype, np.integer) else 1
+    scale = 1 / 255 if np.issubdtype(train.dtype, np.integer) else 1
+    if isinstance(train, Records) and len(train) > SAMPLE:
+        train = train.drawn(0, "statistics").rows(slice(0, SAMPLE))
     whiten = parts.find(parts.functions(whitening), "data.whiten", data["whiten"])
     statistics = whiten(train.images, scale, **parts.matching(whiten, data))
     return {"scale": np.array(scale, np.float32), "shift": np.array(0, np.float32), **statistics}
