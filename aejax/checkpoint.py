@@ -16,7 +16,7 @@ import jax
 import numpy as np
 from absl import logging
 
-from aejax import files, padding
+from aejax import distributed, files, padding
 
 FOLDER = "checkpoints"
 LANE = "lane.json"  # in the folder of a run that trained in a stack: where that is, and which of its members the run is
@@ -97,18 +97,21 @@ class Checkpoints:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._refuse_full_disk(items)
         here, old = self.folder / str(step), self.folder / f"replaced_{step}"
-        if here.exists():
+        if distributed.first() and here.exists():
             here.rename(old)
+        distributed.barrier("replaced")
         trees = {name: args.StandardSave(tree) for name, tree in items.items()}
         try:
             with self._manager() as manager:
                 manager.save(step, args=args.Composite(**trees, meta=args.JsonSave(dict(meta))), force=True)
         except Exception as error:
-            self._recover()
+            if distributed.first():
+                self._recover()
             if "No space left" in str(error):
                 raise OSError(errno.ENOSPC, "No space left on device", str(self.folder)) from error
             raise
-        shutil.rmtree(old, ignore_errors=True)
+        if distributed.first():
+            shutil.rmtree(old, ignore_errors=True)
 
     def _refuse_full_disk(self, items: Mapping[str, Any]) -> None:
         """Tell a full disk beforehand: threads of orbax that find it so in the middle complain by themselves."""
@@ -151,17 +154,23 @@ class Checkpoints:
         Args:
           templates: from a checkpoint's ``meta``, what ``read`` is to read of it.
         """
-        self._recover()
-        steps = self.steps()
+        if distributed.first():
+            self._recover()
+        steps = distributed.of_first(self.steps())
         for step in reversed(steps):
+            found, reason = None, "another process could not read it"
             try:
-                return self.read(step, templates(self.read(step, {}).meta))
+                found = self.read(step, templates(self.read(step, {}).meta))
             except Exception as error:  # whatever a truncated or missing file makes tensorstore raise
-                aside = self._set_aside(step)
                 reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+            if distributed.told_by_all([found is not None]).all():
+                return found
+            if distributed.first():
+                aside = self._set_aside(step)
                 then = "taking the one before" if step != steps[0] else "there is none before it: starting anew"
                 warning = f"warning: checkpoint {step} cannot be read and is now {aside}; {then} ({reason})"
                 print(warning, file=sys.stderr)
+            distributed.barrier("set aside")
         return None
 
     def _set_aside(self, step: int) -> Path:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from jax.sharding import Mesh
 from ml_collections import FrozenConfigDict
 
-from aejax import data, devices, logs
+from aejax import data, devices, distributed, logs, workdirs
 from aejax.data import Dataset
 
 
@@ -52,6 +52,8 @@ class Received(Protocol):
 class Host:
     """What stands around a run that has the process to itself; a sweep has another for each of its members."""
 
+    writes = True  # what is written once for all processes of a run
+
     def say(self, text: str) -> None:
         """Tell the user."""
         print(text, flush=True)
@@ -63,6 +65,16 @@ class Host:
     def signals(self) -> AbstractContextManager[Received]:
         """Within it, who may stop the run."""
         return Signals()
+
+    def agreed(self, steps: int, due: bool, received: int | None) -> tuple[int, bool, int | None]:
+        """How many steps to take, whether to save after them, and the signal to stop by first: as process 0 would have
+        them, but by a signal that any has received."""
+        told = distributed.told_by_all([steps, due, received or 0])
+        return int(told[0, 0]), bool(told[0, 1]), int(told[:, 2].max()) or None
+
+    def opened(self, workdir: Path, config: FrozenConfigDict) -> AbstractContextManager[Path]:
+        """The workdir, within it this run's alone."""
+        return workdirs.opened(workdir, config)
 
     def mesh(self, config: FrozenConfigDict) -> Mesh:
         """The devices to train on."""
@@ -76,6 +88,37 @@ class Host:
         """Where the lines of metrics.jsonl go."""
         return logs.Metrics(workdir, step, tensorboard)
 
+    def timing(self, workdir: Path) -> logs.Timing:
+        """Where the lines of timing.jsonl go."""
+        return logs.Timing(workdir)
+
     def progress(self, total: int, step: int, batch: int, steps_per_epoch: int) -> logs.Progress:
         """What shows how far the run is."""
         return logs.Progress(total, step, batch, steps_per_epoch)
+
+
+class Beside(Host):
+    """What stands around a run in a process that another writes for: process 0."""
+
+    writes = False
+
+    def say(self, text: str) -> None:
+        """Nothing: process 0 tells."""
+
+    def opened(self, workdir: Path, config: FrozenConfigDict) -> AbstractContextManager[Path]:
+        """The workdir, once process 0 has made it."""
+        return workdirs.entered(workdir, config)
+
+    def metrics(self, workdir: Path, step: int, tensorboard: bool) -> logs.Unwritten:
+        return logs.Unwritten()
+
+    def timing(self, workdir: Path) -> logs.Unwritten:
+        return logs.Unwritten()
+
+    def progress(self, total: int, step: int, batch: int, steps_per_epoch: int) -> logs.Untold:
+        return logs.Untold()
+
+
+def of_process() -> Host:
+    """What stands around a run in this process."""
+    return Host() if distributed.first() else Beside()

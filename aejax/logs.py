@@ -139,3 +139,26 @@ class Progress:
     def _text(self) -> str:
         figures = ", ".join(f"{name} {value:.5g}" for name, value in self._figures.items())
         return f"{figures}, {self._rate * self.batch:,.0f} examples/s"
+
+
+class Untold:
+    """Progress that nobody is told of."""
+
+    def update(self, step: int, steps: int, seconds: float, figures: Mapping[str, float]) -> None:
+        """So many steps up to ``step`` were taken."""
+
+    def epoch_end(self, step: int, figures: Mapping[str, float]) -> None:
+        """An epoch ended."""
+
+    def close(self) -> None:
+        """The run ended."""
+
+
+class Unwritten:
+    """Metrics, or timing, that another process writes."""
+
+    def write(self, *_: Any, **__: Any) -> None:
+        """Nothing is written."""
+
+    def close(self) -> None:
+        """Nothing was open."""

@@ -12,9 +12,11 @@ from typing import Any
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
+from aejax import cluster
 from aejax.errors import UserError
 
-USAGE = "python -m aejax.main --config=FILE[:PRESET] [--workdir=DIR] [--dry_run] [--config.KEY=VALUE ...]"
+USAGE = "python -m aejax.main --config=FILE[:PRESET] [--workdir=DIR] [--dry_run] [--config.KEY=VALUE ...] "
+USAGE += "[--coordinator=HOST:PORT --processes=N --process=I]"
 KINDS = {bool: "true or false", int: "a whole number", float: "a number", tuple: "a tuple, such as 500,250"}
 
 
@@ -32,6 +34,7 @@ def _define(values: flags.FlagValues) -> None:
     flags.DEFINE_string("workdir", None, "the run's folder; runs/<config name> unless named", flag_values=values)
     told = "print parameters, FLOPs, memory and where every array lies, and train nothing"
     flags.DEFINE_boolean("dry_run", False, told, flag_values=values)
+    cluster.define(values)
 
 
 def parse_with(
@@ -114,36 +117,62 @@ def _illegal(message: str, kinds: Mapping[str, str]) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The exit status: 0 finished, 2 a user's mistake, 128 + n stopped by signal n (141: nobody reads the lines)."""
+    """The exit status: 0 finished, 2 a user's mistake, 75 another process of the run is gone, 128 + n stopped by signal
+    n (141: nobody reads the lines)."""
     argv = sys.argv if argv is None else argv
     if {"-h", "-help", "--help"} & set(argv):
         print(f"usage: {USAGE}\n\nconfigs/base.py explains every key; a config file's docstring, what it trains.")
         return 0
+    watch = None
     try:
         config, overrides, values = parse_with(argv, _define, USAGE)
-        workdir = values.workdir
-        from aejax import checks, train  # here, since a mistake in the flags should be told at once
-        from aejax.sweep import members
-
-        checks.check_overrides(config, members.read_by_none(config, overrides))
-        members.check_overrides(config, overrides)
-        if values.dry_run:
-            from aejax import dry_run
-
-            return dry_run.run(config)
-        if members.specified(config):
-            from aejax.sweep import run
-
-            return run.run(config, Path(workdir) if workdir else Path("runs") / run.default_name(config))
-        return train.run(config, Path(workdir) if workdir else Path("runs") / config.name)
+        watch = None if values.dry_run else _joined(values)
+        status = _run(config, overrides, values)
     except UserError as error:
         print(f"aejax: {error}", file=sys.stderr)
-        return 2
+        status = 2
     except BrokenPipeError:
-        return unread()
+        status = unread()
     except KeyboardInterrupt:  # before training began: from then on it saves and stops
         print("aejax: stopped before the first step", file=sys.stderr)
-        return 130
+        status = 130
+    except Exception:
+        if watch is None:
+            raise
+        watch.settle()
+        traceback.print_exc()
+        status = 1
+    if watch is not None:
+        watch.close(status)
+    return status
+
+
+def _joined(values: flags.FlagValues) -> Any:
+    """What watches the other processes of the run; None where there are none."""
+    place = cluster.place(values, os.environ)
+    if place is None:
+        return None
+    from aejax import distributed  # here, since JAX takes its time to import
+
+    return distributed.join(place)
+
+
+def _run(config: ConfigDict, overrides: Mapping[str, Any], values: flags.FlagValues) -> int:
+    from aejax import checks, train  # here, since a mistake in the flags should be told at once
+    from aejax.sweep import members
+
+    checks.check_overrides(config, members.read_by_none(config, overrides))
+    members.check_overrides(config, overrides)
+    if values.dry_run:
+        from aejax import dry_run
+
+        return dry_run.run(config)
+    swept = members.specified(config)
+    if swept:
+        from aejax.sweep import run
+
+    name = run.default_name(config) if swept else config.name
+    return (run.run if swept else train.run)(config, Path(values.workdir or Path("runs") / name))
 
 
 def unread() -> int:

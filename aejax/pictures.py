@@ -13,11 +13,12 @@ from aejax.trainer import Trainer
 class Pictures:
     """Test images over their reconstructions, drawn in a thread of its own while training goes on.
 
-    Not before ``begin``: importing matplotlib would keep the first step waiting.
+    Not before ``begin``: importing matplotlib would keep the first step waiting. All processes of a run compute them,
+    and one draws.
     """
 
-    def __init__(self, trainer: Trainer, workdir: Path):
-        self.trainer = trainer
+    def __init__(self, trainer: Trainer, workdir: Path, draws: bool = True):
+        self.trainer, self._draws = trainer, draws
         self.folder = workdir / "figures"
         self._split = "test" if len(trainer.dataset.test) else "train"
         images = getattr(trainer.dataset, self._split).images
@@ -35,6 +36,8 @@ class Pictures:
             return
         x, reconstruction = jax.device_get(t.reconstruct(t.state.variables, self._images, t.preprocessing))
         self.wait()
+        if not self._draws:
+            return
         self._drawing = self._pool.submit(self._draw, epoch, x, reconstruction)
 
     def _draw(self, epoch: int, x: np.ndarray, reconstruction: np.ndarray) -> None:

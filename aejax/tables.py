@@ -42,6 +42,8 @@ def mean_std(values: Iterable[float | None]) -> Mean:
     found = np.array([math.nan if value is None else value for value in values], np.float64)
     if not len(found):
         raise ValueError("a mean of no values")
+    if (found == found[0]).all():  # whose mean may be off by a rounding
+        return Mean(float(found[0]), 0.0 if len(found) > 1 else None, len(found))
     return Mean(float(found.mean()), float(found.std(ddof=1)) if len(found) > 1 else None, len(found))
 
 

@@ -12,7 +12,7 @@ from aejax import checkpoint, checks, files, greedy, logs, workdirs
 from aejax.checkpoint import Checkpoints
 from aejax.errors import Diverged, UserError
 from aejax.feed import feed
-from aejax.host import Host
+from aejax.host import Host, of_process
 from aejax.pictures import Pictures
 from aejax.sweep import members
 from aejax.trainer import Trainer
@@ -47,11 +47,11 @@ def run(config: FrozenConfigDict, workdir: Path | str, host: Host | None = None)
       UserError: a mistake in the config, the data or the workdir; a non-finite loss.
     """
     began = time.monotonic()
-    config, host = FrozenConfigDict(config), host or Host()
+    config, host = FrozenConfigDict(config), host or of_process()
     checks.check(config)
     refuse_members(config, Path(workdir))
     mesh = host.mesh(config)
-    with workdirs.opened(Path(workdir), config) as folder:
+    with host.opened(Path(workdir), config) as folder:
         dataset = host.dataset(config.data)
         checks.check_data(config, dataset)
         trainer = Trainer(config, dataset, mesh)
@@ -85,7 +85,8 @@ def begin(trainer: Trainer, folder: Path, host: Host, fresh: bool) -> int:
     config = trainer.config
     if fresh:
         trainer.init()
-    workdirs.write_config(folder, config)  # not before: a config that is refused leaves the folder free
+    if host.writes:
+        workdirs.write_config(folder, config)  # not before: a config that is refused leaves the folder free
     if fresh and config.greedy.epochs:
         if status := greedy.train(config, folder, functools.partial(run, host=host.layer()), host.say):
             return status
@@ -97,25 +98,29 @@ def loop(trainer: Trainer, workdir: Path, checkpoints: Checkpoints, began: float
     """Train to the last step, to the end of patience, or to a signal."""
     config, spe = trainer.config, trainer.steps_per_epoch
     metrics = host.metrics(workdir, trainer.step, config.log.tensorboard)
-    timing = logs.Timing(workdir)
+    timing = host.timing(workdir)
     progress = host.progress(trainer.total, trainer.step, config.train.batch_size, spe)
-    pictures = Pictures(trainer, workdir)
+    pictures = Pictures(trainer, workdir, host.writes)
     train = trainer.dataset.train
     labels = train.labels if trainer.labelled else None
     source = feed(train.images, config.seed, config.train.batch_size, trainer.mesh, config.data.device_bytes, labels)
     pace = Pace(config.train.steps_per_call)
     saved = epoch_began = time.monotonic()
     first = epoch_first = trainer.step
+    received = None
     try:
         with host.signals() as signals:
             if trainer.step == 0:
                 pictures.draw(0)
             elif curve_of_test(config.eval, *divmod(trainer.step, spe)):
                 test(trainer, metrics)  # its line was dropped on resuming at this very step
-            while trainer.step < trainer.total and not signals.received and not trainer.patience_is_out():
+            while trainer.step < trainer.total and not trainer.patience_is_out():
                 now = time.monotonic()
                 s = source.at(trainer.step)
                 count = min(pace.steps(), s.stop - trainer.step)
+                count, due, received = host.agreed(count, now - saved >= config.checkpoint.seconds, signals.received)
+                if received:
+                    break
                 trainer.state, trainer.sums = trainer.programs.stretch(
                     trainer.state, trainer.sums, s.examples, s.order, np.int32(s.first), np.int32(count),
                     trainer.preprocessing, trainer.arguments,
@@ -133,10 +138,10 @@ def loop(trainer: Trainer, workdir: Path, checkpoints: Checkpoints, began: float
                     end_epoch(trainer, metrics, progress, pictures)
                     timing.write("epoch", step=trainer.step, examples_per_second=round(rate, 1))
                     epoch_began, epoch_first = time.monotonic(), trainer.step
-                if time.monotonic() - saved >= config.checkpoint.seconds:
+                if due:
                     save(trainer, checkpoints)
                     saved = time.monotonic()
-            if not signals.received:
+            if not received:
                 finish(trainer, metrics)
             save(trainer, checkpoints)
             pictures.wait()
@@ -145,10 +150,11 @@ def loop(trainer: Trainer, workdir: Path, checkpoints: Checkpoints, began: float
         pictures.close()
         source.close()
         metrics.close()
-    if signals.received:
+    if received:
         host.say(f"stopped at step {trainer.step} of {trainer.total}; the same command goes on from there")
-        return 128 + signals.received
-    host.say(summary(trainer, workdir, time.monotonic() - began))
+        return 128 + received
+    if host.writes:
+        host.say(summary(trainer, workdir, time.monotonic() - began))
     return 0
 
 

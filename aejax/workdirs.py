@@ -3,17 +3,20 @@
 import errno
 import fcntl
 import json
+import os
+import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from aejax import files
+from aejax import distributed, files
 from aejax.checkpoint import Checkpoints
 from aejax.errors import UserError
 from configs.base import base
 
 CONFIG = "config.json"
+LOCK = ".lock"
 
 # Keys that say where and how a run computes, not what it learns: these may change between two starts.
 FREE = ("data.dir", "data.device_bytes", "train.steps_per_call", "log", "checkpoint.seconds", "checkpoint.keep", "mesh")
@@ -63,22 +66,57 @@ def opened(workdir: Path, config: Mapping) -> Iterator[Path]:
       UserError: it cannot be made or written, also when the disk fills within; another
         process trains there; or it holds a run with another config.
     """
-    with locked(workdir, f"--workdir={workdir}", "another --workdir"):
-        _compare_config(workdir, config)
-        try:
+    with locked(workdir, f"--workdir={workdir}", "another --workdir") as lock:
+        _show(lock)
+        with _checked(workdir, config):
             yield workdir
-        except OSError as error:
-            if error.errno not in _DISK:
-                raise
-            steps = Checkpoints(workdir).steps()
-            kept = f"the checkpoint of step {steps[-1]} is whole" if steps else "no checkpoint had been saved"
-            message = f"--workdir={workdir} cannot be written: {_DISK[error.errno]}; {kept}"
-            raise UserError(f"{message}, and the same command goes on from there") from None
 
 
 @contextmanager
-def locked(folder: Path, told: str, accepted: str) -> Iterator[None]:
-    """The folder made, and within it no other process's that asks for it so.
+def entered(workdir: Path, config: Mapping) -> Iterator[Path]:
+    """The workdir that process 0 has ``opened``.
+
+    Raises:
+      UserError: it is not here too, or as of ``opened``.
+    """
+    (shown,) = distributed.of_first([0])
+    try:
+        seen = int((workdir / LOCK).read_text())
+    except (OSError, ValueError):
+        seen = None
+    if seen != shown:
+        raise UserError(f"--workdir={workdir} is not the folder of process 0; accepted: one that all processes share")
+    with _checked(workdir, config):
+        yield workdir
+
+
+def _show(lock: IO[str]) -> None:
+    """Write what other processes are to find in the folder, and tell them."""
+    shown = secrets.randbelow(2**31)
+    lock.write(str(shown))
+    lock.flush()
+    os.fsync(lock.fileno())
+    distributed.of_first([shown])
+
+
+@contextmanager
+def _checked(workdir: Path, config: Mapping) -> Iterator[None]:
+    """Within it the disk's errors are told in a line; the workdir holds this config, or none yet."""
+    _compare_config(workdir, config)
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _DISK:
+            raise
+        steps = Checkpoints(workdir).steps()
+        kept = f"the checkpoint of step {steps[-1]} is whole" if steps else "no checkpoint had been saved"
+        message = f"--workdir={workdir} cannot be written: {_DISK[error.errno]}; {kept}"
+        raise UserError(f"{message}, and the same command goes on from there") from None
+
+
+@contextmanager
+def locked(folder: Path, told: str, accepted: str) -> Iterator[IO[str]]:
+    """The folder made, and within it no other process's that asks for it so; the file that says so.
 
     Args:
       folder: the folder.
@@ -90,7 +128,7 @@ def locked(folder: Path, told: str, accepted: str) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("w")
+        lock = (folder / LOCK).open("w")
     except OSError as error:
         raise UserError(f"{told} cannot be written: {_DISK.get(error.errno, error.strerror)}") from None
     with lock:
@@ -98,7 +136,7 @@ def locked(folder: Path, told: str, accepted: str) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(f"{told}: another process trains there; accepted: {accepted}") from None
-        yield
+        yield lock
 
 
 def _compare_config(workdir: Path, config: Mapping) -> None:

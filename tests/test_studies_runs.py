@@ -269,6 +269,7 @@ def test_whole_numbers():
 def test_mean_and_deviation_by_hand():
     assert mean_std([1, 2, 6]) == Mean(3.0, pytest.approx(np.sqrt((4 + 1 + 9) / 2)), 3)
     assert mean_std([4]) == Mean(4.0, None, 1)
+    assert mean_std([62.24] * 5) == Mean(62.24, 0.0, 5)  # not the rounding of a mean
     assert np.isnan(mean_std([1, None]).mean)
     with pytest.raises(ValueError, match="no values"):
         mean_std([])

@@ -101,7 +101,7 @@ class Seat(host.Host):
             return super().metrics(workdir, step, tensorboard)
         return MemberMetrics(workdir, step, tensorboard, self.member.number, self.room.merged)
 
-    def progress(self, total: int, step: int, batch: int, steps_per_epoch: int) -> "Untold":
+    def progress(self, total: int, step: int, batch: int, steps_per_epoch: int) -> logs.Untold:
         return MemberProgress(self.member.number, batch, self.room.progress)
 
 
@@ -111,24 +111,11 @@ class Below(Seat):
     def metrics(self, workdir: Path, step: int, tensorboard: bool) -> logs.Metrics:
         return host.Host.metrics(self, workdir, step, tensorboard)
 
-    def progress(self, total: int, step: int, batch: int, steps_per_epoch: int) -> "Untold":
-        return Untold()
+    def progress(self, total: int, step: int, batch: int, steps_per_epoch: int) -> logs.Untold:
+        return logs.Untold()
 
 
-class Untold:
-    """Progress that nobody is told of."""
-
-    def update(self, step: int, steps: int, seconds: float, figures: Mapping[str, float]) -> None:
-        """So many steps up to ``step`` were taken."""
-
-    def epoch_end(self, step: int, figures: Mapping[str, float]) -> None:
-        """An epoch ended."""
-
-    def close(self) -> None:
-        """The run ended."""
-
-
-class MemberProgress(Untold):
+class MemberProgress(logs.Untold):
     """A member's part of the progress of all."""
 
     def __init__(self, member: int, batch: int, together: Together):

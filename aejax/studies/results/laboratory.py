@@ -231,7 +231,7 @@ def _remembered(path: Path) -> dict[str, Any]:
         raise UserError(f"{told}; accepted: move it away, or another --folder") from None
 
 
-def alone(folder: Path) -> AbstractContextManager[None]:
+def alone(folder: Path) -> AbstractContextManager[Any]:
     """The folder made, and within it no other process's.
 
     Raises:

@@ -17,10 +17,11 @@ def plane(experiment: Experiment, setting: str, kind: str = "codes") -> tuple[Li
     )
 
 
-ALLCONV = trained("plane_allconv", "allconv.py", FIVE, *MNIST, "train.epochs=10")
+LINEAR = "code.activation=linear"  # of two rectified units one is soon silent for good
+ALLCONV = trained("plane_allconv", "allconv.py", FIVE, *MNIST, LINEAR, "train.epochs=10")
 CONV = trained("plane_conv", "conv.py", FIVE, *MNIST, "code.size=2", "train.epochs=5")
 VARIATIONAL = trained("plane_variational", "vae.py:plane", FIVE, *MNIST, "train.epochs=20")
-DEEP = trained("plane_deep", "deep.py", FIVE, *MNIST, "code.size=2", "code.activation=linear", "train.epochs=20")
+DEEP = trained("plane_deep", "deep.py", FIVE, *MNIST, "code.size=2", LINEAR, "train.epochs=20")
 LINES = (
     plane(ALLCONV, "all-convolutional, [1, 2, 1], 10 epochs"),
     plane(CONV, "convolutional, 5 epochs"),

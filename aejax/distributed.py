@@ -1,0 +1,198 @@
+"""Several processes that train as one run, each on its own devices: what they agree on, and how they end.
+
+Process 0 writes what is written once. All of them save, at steps that all agree on.
+
+Each holds a connection to process 0, over which it tells the status that it ends with. One that is lost tells nothing:
+the others end at once, with ``LOST``, and the next start of all goes on from the newest checkpoint.
+"""
+
+import contextlib
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+
+from aejax.cluster import Place
+from aejax.errors import UserError
+
+LOST = 75  # exit status where another process is gone: EX_TEMPFAIL of sysexits.h, which says to try again
+WAIT = 300  # seconds for all processes to be there
+NOTICE = 40.0  # seconds in which a lost process is noticed at the latest
+KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 4}  # of a machine that is lost: 30 s in all
+
+
+# -- joining
+
+
+def join(found: Place) -> "Watch | None":
+    """Make this process one of the run's, before JAX looks for devices; None where it is the only one after all.
+
+    Raises:
+      UserError: the others cannot be reached.
+    """
+    jax.config.update("jax_enable_recoverability", True)  # or JAX would abort where ``Watch`` ends in good order
+    given = {}
+    if found.coordinator:
+        given = {"coordinator_address": found.coordinator, "num_processes": found.processes}
+        given |= {"process_id": found.process, "cluster_detection_method": "deactivate"}
+        given |= {"local_device_ids": [found.local_device]} if found.local_device >= 0 and _accelerated() else {}
+    try:
+        jax.distributed.initialize(**given, initialization_timeout=WAIT, shutdown_timeout_seconds=60)
+    except (RuntimeError, ValueError) as error:
+        who = f"process {found.process} of {found.processes} at {found.coordinator}" if given else "--coordinator=auto"
+        raise UserError(f"{who}: the others are not there ({' '.join(str(error).split())[:200]})") from None
+    return Watch(found.coordinator.rpartition(":")[0]) if jax.process_count() > 1 else None
+
+
+def _accelerated() -> bool:
+    return not (jax.config.jax_platforms or "").startswith("cpu")
+
+
+class Watch:
+    """Ends this process as soon as another of its run is lost, or has ended with a mistake."""
+
+    def __init__(self, host: str):
+        self._lock, self._ended = threading.Lock(), False
+        self._connections = self._accepted() if jax.process_index() == 0 else [self._connected(host)]
+        self._threads = [threading.Thread(target=self._wait, args=one, daemon=True) for one in self._connections]
+        for thread in self._threads:
+            thread.start()
+
+    def _accepted(self) -> list[tuple[int, socket.socket]]:
+        with socket.create_server(("", 0)) as server:
+            server.settimeout(WAIT)
+            _of_first([server.getsockname()[1], *map(int, _address().split("."))])
+            found = []
+            for _ in range(1, jax.process_count()):
+                connection, _ = server.accept()
+                connection.settimeout(WAIT)
+                found.append((int.from_bytes(connection.recv(4)), _kept(connection)))
+        return found
+
+    def _connected(self, host: str) -> tuple[int, socket.socket]:
+        port, *address = _of_first([0] * 5)
+        host = host or ".".join(map(str, address))
+        try:
+            connection = socket.create_connection((host, port), timeout=WAIT)
+        except OSError as error:
+            told = f"{host}:{port} of process 0 cannot be reached ({error.strerror or error})"
+            raise UserError(f"{told}; accepted: a network on which processes reach each other on any port") from None
+        connection.sendall(jax.process_index().to_bytes(4))
+        return 0, _kept(connection)
+
+    def _wait(self, number: int, connection: socket.socket) -> None:
+        try:
+            told = connection.recv(1)
+        except OSError:
+            told = b""
+        with self._lock:
+            if self._ended or told and not _mistaken(told[0]):
+                return
+            if not told or told[0] == LOST:
+                who = f"process {number} of this run is gone"
+                print(f"aejax: {who}; started again, all of them go on from the newest checkpoint", file=sys.stderr)
+            end(told[0] if told else LOST)
+
+    def settle(self) -> None:
+        """Wait until a process that is lost has been noticed, which ends this one; back if none is."""
+        time.sleep(NOTICE)
+
+    def close(self, status: int) -> None:
+        """Tell the others the status that this process ends with; where that is a mistake's, it ends here.
+
+        Else all of them end together, process 0 last: without the coordinator there the others would abort.
+        """
+        if not _mistaken(status):
+            barrier("end")
+        with self._lock:
+            self._ended = True
+        if _mistaken(status):
+            self._tell(status)
+            end(status)
+        if not first():
+            jax.distributed.shutdown()
+            self._tell(status)
+            return
+        for thread in self._threads:
+            thread.join(NOTICE)
+        jax.distributed.shutdown()
+
+    def _tell(self, status: int) -> None:
+        for _, connection in self._connections:
+            with contextlib.suppress(OSError):  # gone: there is nobody to tell
+                connection.sendall(bytes([status]))
+
+
+def _kept(connection: socket.socket) -> socket.socket:
+    """The connection, which notices by itself that the other machine is no more."""
+    connection.settimeout(None)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in KEEPALIVE.items():
+        if hasattr(socket, name):
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    return connection
+
+
+def _address() -> str:
+    """Of this machine, where nobody has named it."""
+    try:
+        return socket.gethostbyname(socket.gethostname())
+    except OSError:
+        return "127.0.0.1"
+
+
+def _mistaken(status: int) -> bool:
+    """Whether a process ended otherwise than at the run's end or by a signal, which all are told of."""
+    return 0 < status < 128
+
+
+def end(status: int) -> None:
+    """End this process at once: others may be waited for in vain."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+# -- agreeing
+
+
+def first() -> bool:
+    """Whether this process writes what is written once."""
+    return jax.process_index() == 0
+
+
+def barrier(name: str) -> None:
+    """Wait until all processes are here."""
+    if jax.process_count() > 1:
+        from jax.experimental import multihost_utils
+
+        multihost_utils.sync_global_devices(name)
+
+
+def told_by_all(numbers: Sequence[int]) -> np.ndarray:
+    """[processes, n]: the whole numbers that each process gives, as many each."""
+    if jax.process_count() == 1:
+        return np.asarray([numbers], np.int32)
+    from jax.experimental import multihost_utils
+
+    return np.asarray(multihost_utils.process_allgather(np.asarray(numbers, np.int32)))
+
+
+def of_first(numbers: Sequence[int]) -> list[int]:
+    """The whole numbers that process 0 gives, however many it has."""
+    if jax.process_count() == 1:
+        return list(numbers)
+    (count,) = _of_first([len(numbers)])
+    return _of_first((list(numbers) + [0] * count)[:count]) if count else []
+
+
+def _of_first(numbers: Sequence[int]) -> list[int]:
+    """As many as the others give."""
+    from jax.experimental import multihost_utils
+
+    return np.asarray(multihost_utils.broadcast_one_to_all(np.asarray(numbers, np.int32))).tolist()
