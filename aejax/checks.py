@@ -182,7 +182,7 @@ def check_data(config: Mapping, dataset: Dataset) -> None:
         raise UserError(f"config.train.batch_size={batch} but train has {n} examples; accepted: 1 to {n}")
     if config["train"]["early_stopping"] and not len(dataset.valid):
         raise UserError("config.train.early_stopping needs a valid split; accepted: config.data.valid above 0")
-    if config["model"] == "classifier" and (dataset.train.labels is None or not dataset.classes):
+    if config["model"] == "classifier" and not (dataset.train.labelled and dataset.classes):
         raise UserError(f"config.model='classifier': {dataset.name} has no labels; accepted: data with classes")
     _check_range(config, dataset)
 

@@ -12,9 +12,8 @@ import numpy as np
 from jax.extend import core
 from jax.sharding import NamedSharding
 
-from aejax import devices, optim
-from aejax.data import transforms
-from aejax.feed import feed, steps_a_block
+from aejax import devices, feed, optim
+from aejax.data import Split, transforms
 from aejax.sweep.memory import inner
 from aejax.trainer import Trainer
 
@@ -183,9 +182,8 @@ def step(trainer: Trainer) -> Step:
     """
     config, train, mesh = trainer.config, trainer.dataset.train, trainer.mesh
     batch = config.train.batch_size
-    few = train.rows(slice(batch + 1))  # with just a batch there would be no gathering
-    labels = few.labels if trainer.labelled else None
-    source = feed(few.images, config.seed, batch, mesh, max(few.images.nbytes, 1), labels)
+    few = Split(*train.read(np.arange(min(batch + 1, len(train)))))  # with just a batch there would be no gathering
+    source = feed.feed(few, config.seed, batch, mesh, {"device_bytes": few.nbytes}, 1, trainer.labelled)
     try:
         there = source.at(0)
         statistics = jax.device_put(transforms.fit(train, config.data), devices.replicated(mesh))
@@ -206,11 +204,11 @@ def step(trainer: Trainer) -> Step:
 
 def resident(trainer: Trainer) -> int:
     """How many examples of train lie on each device at a time: all, or its part of a block (``aejax.feed``)."""
-    images, batch, mesh = trainer.dataset.train.images, trainer.config.train.batch_size, trainer.mesh
+    train, batch, mesh = trainer.dataset.train, trainer.config.train.batch_size, trainer.mesh
     room = trainer.config.data.device_bytes
-    if images.nbytes <= room:
-        return len(images)
-    return steps_a_block(images, batch, mesh, room) * devices.padded(batch, mesh) // mesh.devices.shape[0]
+    if feed.resident(train, room):
+        return len(train)
+    return feed.steps_a_block(train, batch, mesh, room) * devices.padded(batch, mesh) // mesh.devices.shape[0]
 
 
 def memory_beside(trainer: Trainer) -> dict[str, int]:
@@ -220,7 +218,7 @@ def memory_beside(trainer: Trainer) -> dict[str, int]:
     found = {}
     if config.checkpoint.best and len(dataset.valid):
         found["weights with the best valid loss"] = sum(a.bytes_a_device for a in arrays(state(trainer).variables))
-    if images.nbytes > config.data.device_bytes:
+    if not feed.resident(dataset.train, config.data.device_bytes):
         found["the next block of train"] = resident(trainer) * images[0].nbytes
     largest = max(dataset.valid.images.nbytes, dataset.test.images.nbytes)
     found["valid or test, evaluated"] = min(largest, config.data.device_bytes) // trainer.mesh.devices.shape[0]

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from ml_collections import FrozenConfigDict
 
-from aejax import checks, costs, data, greedy, optim
+from aejax import checks, costs, data, feed, greedy, optim
 from aejax import model as models
 from aejax.costs import Array, Step
 from aejax.data import Dataset, Split
@@ -160,7 +160,7 @@ def _examples(trainer: Trainer, step: Step) -> list[str]:
     spread = f"; {each} on each device, {costs.in_words(batch.sharding, batch.shape)}" if trainer.mesh.size > 1 else ""
     padded = f", {batch.shape[0] - size} of them padding" if batch.shape[0] > size else ""
     epochs = f"{trainer.steps_per_epoch:,} an epoch, {config.train.epochs:,} epochs"
-    resident = train.images.nbytes <= config.data.device_bytes
+    resident = feed.resident(train, config.data.device_bytes)
     images = step.examples[0]
     where = "whole" if resident else f"streamed, blocks of {images.shape[0]:,} examples"
     lies = f"{where}, {si(images.bytes_a_device, 'B')} a device, {costs.in_words(images.sharding, images.shape)}"

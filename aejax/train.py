@@ -101,12 +101,12 @@ def loop(trainer: Trainer, workdir: Path, checkpoints: Checkpoints, began: float
     timing = host.timing(workdir)
     progress = host.progress(trainer.total, trainer.step, config.train.batch_size, spe)
     pictures = Pictures(trainer, workdir, host.writes)
-    train = trainer.dataset.train
-    labels = train.labels if trainer.labelled else None
-    source = feed(train.images, config.seed, config.train.batch_size, trainer.mesh, config.data.device_bytes, labels)
+    train, batch = trainer.dataset.train, config.train.batch_size
+    source = feed(train, config.seed, batch, trainer.mesh, config.data, trainer.total, trainer.labelled)
     pace = Pace(config.train.steps_per_call)
     saved = epoch_began = time.monotonic()
     first = epoch_first = trainer.step
+    waited = 0.0  # up to the epoch's beginning
     received = None
     try:
         with host.signals() as signals:
@@ -134,10 +134,12 @@ def loop(trainer: Trainer, workdir: Path, checkpoints: Checkpoints, began: float
                 pace.took(count, seconds)
                 progress.update(trainer.step, count, seconds, {"loss": trainer.train_figures()["loss"]})
                 if trainer.step % spe == 0:
-                    rate = (trainer.step - epoch_first) * config.train.batch_size / (time.monotonic() - epoch_began)
+                    took = time.monotonic() - epoch_began
+                    figures = {"examples_per_second": round((trainer.step - epoch_first) * batch / took, 1)}
+                    figures["waiting"] = round((source.waited - waited) / took, 4)
                     end_epoch(trainer, metrics, progress, pictures)
-                    timing.write("epoch", step=trainer.step, examples_per_second=round(rate, 1))
-                    epoch_began, epoch_first = time.monotonic(), trainer.step
+                    timing.write("epoch", step=trainer.step, **figures)
+                    epoch_began, epoch_first, waited = time.monotonic(), trainer.step, source.waited
                 if due:
                     save(trainer, checkpoints)
                     saved = time.monotonic()

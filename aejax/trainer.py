@@ -1,8 +1,8 @@
 """A run at some step: its state, what it measures, what it saves."""
 
 import math
-import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from typing import Any
 
 import jax
@@ -15,7 +15,7 @@ from aejax import checkpoint, compilation, devices, inputs, optim, schema, start
 from aejax import model as models
 from aejax import step as programs
 from aejax.checkpoint import Checkpoints
-from aejax.data import Dataset, Split, transforms
+from aejax.data import Dataset, Split, records, streaming, transforms
 from aejax.errors import UserError
 from aejax.feed import on_devices
 
@@ -48,7 +48,7 @@ class Trainer:
             "shape": list(dataset.shape),
             "classes": list(dataset.classes),
             "reading": dict(dataset.reading),
-            "train": {"examples": len(dataset.train), "crc32": zlib.crc32(dataset.train.images)},
+            "train": {"examples": len(dataset.train), "crc32": dataset.train.fingerprint()},
             "best_step": -1,
             "best_loss": None,
             "evaluations_since_best": 0,
@@ -171,21 +171,31 @@ class Trainer:
         serves both; each device has its rows of the b, or all where ``spread`` is false.
         """
         longest = max(len(s) for s in (split, self.dataset.valid, self.dataset.test))
-        most = max(1, self.config.data.device_bytes // split.images[0].nbytes)
+        most = max(1, self.config.data.device_bytes // math.prod(self.dataset.shape) // split.dtype.itemsize)
         room = devices.padded(min(self.config.eval.batch_size, longest, most), self.mesh)
-        many = min(-(-longest // room), max(1, most // room))
-        own = devices.own_rows(room, self.mesh)
+        many = 1 if isinstance(split, records.Records) else min(-(-longest // room), max(1, most // room))
         total: dict[str, Any] = {}
-        for first in range(0, len(split), many * room):
-            rows = slice(first, first + many * room)
-            n = len(split.images[rows])
-            examples = (split.images[rows], split.labels[rows] if self.labelled else None)
-            batches = jax.tree.map(lambda a: _filled_up(a, many * room).reshape(many, room, *a.shape[1:]), examples)
+        for n, batches in self._batches(split, many, room, devices.own_rows(room, self.mesh)):
             if spread:
-                batches = on_devices(jax.tree.map(lambda a: a[:, own], batches), room, self.mesh)
+                batches = on_devices(batches, room, self.mesh)
             sums = jax.device_get(evaluate(batches, np.int32(n)))
             total = {k: total[k] | v if k == "alive" else total[k] + v for k, v in sums.items()} if total else sums
         return total
+
+    def _batches(self, split: Split, many: int, room: int, own: slice) -> Iterator[tuple[int, tuple]]:
+        """How many examples a part of a split has, and its images and labels in [many, own rows of room, …]."""
+        if isinstance(split, records.Records):
+            with closing(streaming.in_order(split, room, own, self.config.data.host_bytes)) as parts:
+                for first, images, labels in parts:
+                    examples = (images, labels if self.labelled else None)
+                    filled = jax.tree.map(lambda a: _filled_up(a, own.stop - own.start)[None], examples)
+                    yield min(room, len(split) - first), filled
+            return
+        for first in range(0, len(split), many * room):
+            rows = slice(first, first + many * room)
+            examples = (split.images[rows], split.labels[rows] if self.labelled else None)
+            batches = jax.tree.map(lambda a: _filled_up(a, many * room).reshape(many, room, *a.shape[1:]), examples)
+            yield len(examples[0]), jax.tree.map(lambda a: a[:, own], batches)
 
     def means(self, sums: Mapping[str, np.ndarray], examples: int) -> dict[str, float]:
         """The figures of so many examples, from sums over them."""
@@ -231,9 +241,12 @@ class Trainer:
 
 
 def _filled_up(rows: np.ndarray, length: int) -> np.ndarray:
-    """The rows, and the last of them again up to so many."""
+    """The rows, and the last of them again up to so many; zeros where there are none."""
     missing = length - len(rows)
-    return np.concatenate([rows, np.repeat(rows[-1:], missing, axis=0)]) if missing else rows
+    if not missing:
+        return rows
+    last = rows[-1:] if len(rows) else np.zeros((1, *rows.shape[1:]), rows.dtype)
+    return np.concatenate([rows, np.repeat(last, missing, axis=0)])
 
 
 def _finite(tree: Any) -> jax.Array:

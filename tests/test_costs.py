@@ -114,7 +114,7 @@ def test_bytes_of_a_step_do_not_grow_with_the_data():
 def test_memory_is_that_of_the_program_that_trains():
     """Compiled for the whole of train, as training does."""
     made = trainer()
-    source = feed(made.dataset.train.images, 0, BATCH, made.mesh, 2**30)
+    source = feed(made.dataset.train, 0, BATCH, made.mesh, {"device_bytes": 2**30}, 1, False)
     there, i = source.at(0), np.int32(0)
     statistics = transforms.fit(made.dataset.train, made.config.data)
     stretch = made.programs.stretch.lower(

@@ -36,11 +36,8 @@ class Training:
         config = nets.load(name, data, precision)
         self.trainer = trainer(config, images, labels, classes, devices)
         self.trainer.init()
-        split = self.trainer.dataset.train
-        self.feed = feed.feed(
-            split.images, config.seed, config.train.batch_size, self.trainer.mesh, config.data.device_bytes,
-            labels=split.labels if self.trainer.labelled else None,
-        )  # fmt: skip
+        t, split, batch = self.trainer, self.trainer.dataset.train, config.train.batch_size
+        self.feed = feed.feed(split, config.seed, batch, t.mesh, config.data, t.total, t.labelled)
         self.pace = train.Pace(config.train.steps_per_call)
         self.train(1)
         return {

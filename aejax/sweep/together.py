@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from ml_collections import FrozenConfigDict
 
-from aejax import checkpoint, checks, devices, workdirs
+from aejax import checkpoint, checks, devices, feed, workdirs
 from aejax import model as models
 from aejax.checkpoint import Checkpoints
 from aejax.data import Dataset
@@ -160,7 +160,7 @@ def _checked(members: Sequence[Member], datasets: Callable) -> list[int]:
 
 def _fastest(dataset: Dataset, member: Member) -> str:
     """On a CPU a core each; elsewhere stacked, unless the data come from the host in blocks, to each in its order."""
-    streamed = dataset.train.images.nbytes > member.config.data.device_bytes
+    streamed = not feed.resident(dataset.train, member.config.data.device_bytes)
     return "side_by_side" if jax.default_backend() == "cpu" or streamed else "stacked"
 
 
@@ -186,7 +186,7 @@ def _placed(
 def _rounds(group: Sequence[Member], dataset: Dataset, at_once: int) -> list[list[Member]]:
     """Members of one program, in as few stacks of about the same size as memory has room for."""
     config = group[0].config
-    if dataset.train.images.nbytes > config.data.device_bytes:
+    if not feed.resident(dataset.train, config.data.device_bytes):
         raise UserError(
             f"config.sweep.placement='stacked' needs train on the device: {dataset.train.images.nbytes:,} bytes are "
             f"more than config.data.device_bytes={config.data.device_bytes:,}; accepted: 'side_by_side', or more"
