@@ -194,10 +194,14 @@ class Autoencoder(nn.Module):
         return a.astype(nets.precision(self.config.precision))
 
     def _encoder(self, x: jax.Array, **given) -> jax.Array:
-        return self.encoder(self._compute(x), **given).astype(jnp.float32)
+        return self._called(self.encoder, x, **given)
 
     def _decoder(self, z: jax.Array, **given) -> jax.Array:
-        return self.decoder(self._compute(z), **given).astype(jnp.float32)
+        return self._called(self.decoder, z, **given)
+
+    def _called(self, part: nn.Module, a: jax.Array, **given) -> jax.Array:
+        found = nets.called(lambda part, a: part(a, **given), part, self._compute(a), self.config.train.remat)
+        return found.astype(jnp.float32)
 
     def _corrupted(self, x, numbers: Mapping, key, train: bool) -> Corrupted:
         if not train:

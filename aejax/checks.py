@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from aejax import classifier, greedy, model, nets, optim, parts, penalties, schema
+from aejax import classifier, greedy, micro_batches, model, nets, optim, parts, penalties, schema
 from aejax.data import Dataset
 from aejax.errors import UserError
 
@@ -83,6 +83,7 @@ RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "greedy.epochs": _not_negative,
     "start.parts": (lambda v: {p.split("/")[0] for p in v} <= PARTS, "encoder, code, decoder, likelihood, or below"),
     "train.batch_size": _positive,
+    "train.micro_batches": _positive,
     "train.epochs": _not_negative,
     "train.steps_per_call": _not_negative,
     "train.early_stopping": _not_negative,
@@ -128,6 +129,7 @@ def check(config: Mapping) -> None:
     schema.keys_read(config)
     schema.check(config)
     greedy.check(config)
+    micro_batches.check(config)
     if not config["train"]["epochs"] and not config["greedy"]["epochs"]:
         raise UserError("config.train.epochs=0 trains nothing; accepted: 1 or more, or with greedy.epochs 0 or more")
     size, k, shared = config["code"]["size"], config["code"]["k"], config["mesh"]["model"]

@@ -75,13 +75,15 @@ def hidden(model: Classifier, x: jax.Array, **given) -> jax.Array:
       UserError: the encoder has no hidden layer.
     """
     x = x.astype(nets.precision(model.config.precision))
-    return model.encoder.hidden(x, **given).astype(jnp.float32)
+    remat = model.config.train.remat
+    return nets.called(lambda part, a: part.hidden(a, **given), model.encoder, x, remat).astype(jnp.float32)
 
 
 def code(model: Classifier, x: jax.Array, *, train: bool, weight: jax.Array, key: jax.Array | None) -> jax.Array:
     """The code, as it is encoded: without masks and noise, flat [b, d]."""
     x = x.astype(nets.precision(model.config.precision))
-    h = model.encoder(x, train=train, weight=weight, key=key).astype(jnp.float32)
+    given = {"train": train, "weight": weight, "key": key}
+    h = nets.called(lambda part, a: part(a, **given), model.encoder, x, model.config.train.remat).astype(jnp.float32)
     known = {"progress": 1.0, "identity": None, **model.config.code}
     numbers = parts.matching(type(model.code), known)
     z = model.code(h, train=False, weight=weight, key=None, **numbers).z

@@ -50,7 +50,8 @@ def arguments(config: Mapping, examples: int | None = None) -> dict[str, Any]:
 
 # Sections and keys that make a compiled program what it is; and numbers among them whose being 0 does.
 STRUCTURE = ("model", "precision", "encoder", "decoder", "code", "corruption", "loss", "optim", "classifier")
-STRUCTURE += ("data.whiten", "data.binarise", "train.batch_size", "eval.batch_size")
+STRUCTURE += ("data.whiten", "data.binarise", "train.batch_size", "train.micro_batches", "train.remat")
+STRUCTURE += ("eval.batch_size",)
 ZERO_OR_NOT = ("optim.clip_norm", "optim.weight_decay", "optim.momentum")
 
 

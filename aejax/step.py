@@ -18,7 +18,7 @@ from flax import struct
 from jax.sharding import Mesh
 from ml_collections import FrozenConfigDict
 
-from aejax import compilation, devices, inputs, keys, optim
+from aejax import compilation, devices, inputs, keys, micro_batches, optim
 from aejax import model as models
 from aejax.data.identity import identity
 from aejax.data.order import batch_rows
@@ -77,13 +77,13 @@ def train_step(
     x = inputs.model_input(model.config.data, preprocessing, raw, keys.named(key, "binarise"))
     config, numbers = model.config.optim, arguments["optim"]
 
-    def loss(params):
+    def loss(params, key, weight, x, labels, identity):
         variables = {"params": optim.frozen(config, params), **state.collections}
-        given = {"weight": weight, "key": key, "progress": state.step / total, "labels": labels}
-        given["identity"] = identity(raw)
+        given = {"weight": weight, "key": key, "progress": state.step / total, "labels": labels, "identity": identity}
         return models.objective(model, variables, x, arguments, **given)
 
-    (_, (means, collections)), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
+    batch, count = (x, labels, identity(raw)), model.config.train.micro_batches
+    gradient, means, collections = micro_batches.gradient(loss, state.params, count, key, weight, *batch)
     rate = optim.learning_rate(config, numbers, state.step, total)
     updates, opt_state = optim.optimiser(config, numbers, rate).update(gradient, state.opt_state, state.params)
     params = optax.apply_updates(state.params, optim.by_part(config, numbers, updates))

@@ -169,6 +169,9 @@ def base() -> ConfigDict:
 
     c.train = ConfigDict()
     c.train.batch_size = 100  # examples a step, over all devices together
+    c.train.micro_batches = 1  # parts that a batch is computed in, in turn, where its activations take too much memory
+    c.train.remat = False  # encoder and decoder forget their activations, and compute them again to differentiate; for
+    # accelerators: XLA on a CPU undoes it
     c.train.epochs = 10  # passes over train; the examples that do not fill a batch wait for another epoch. 0: a stack
     # of greedy.epochs stays as its layers made it
     c.train.steps_per_call = 0  # steps run by one call of the compiled program; 0: about a second's worth

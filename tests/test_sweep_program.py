@@ -184,6 +184,8 @@ def test_numbers_that_count_as_there_or_not_may_change_while_there():
         ("shallow", {"model": "classifier"}),
         ("shallow", {"train.batch_size": 5}),
         ("shallow", {"eval.batch_size": 5}),
+        ("shallow", {"train.micro_batches": 2}),
+        ("shallow", {"train.remat": True}),
         ("shallow", {"data.whiten": "standard"}),
         ("shallow", {"data.binarise": "dynamic"}),
         ("shallow", {"corruption.name": "gaussian"}),

@@ -49,6 +49,7 @@ class TopK(nn.Module):
     """
 
     size: int
+    of_batch = True  # an example's code, or what is counted, depends on its batch
 
     @property
     def features(self) -> int:
@@ -84,6 +85,7 @@ class BatchTopK(nn.Module):
     """
 
     size: int
+    of_batch = True  # an example's code, or what is counted, depends on its batch
 
     @property
     def features(self) -> int:

@@ -48,6 +48,7 @@ class VectorQuantised(nn.Module):
     """
 
     size: int
+    of_batch = True  # an example's code, or what is counted, depends on its batch
     entries: int = 256
 
     differentiable = False

@@ -25,6 +25,7 @@ class Lifetime(nn.Module):
     """
 
     size: int
+    of_batch = True  # an example's code, or what is counted, depends on its batch
     masked = True  # of training alone, where the decoder sees nothing else
     separable = True  # units do not depend on each other, nor on how many there are
 
@@ -61,6 +62,7 @@ class Spatial(nn.Module):
     """
 
     size: int
+    of_batch = True  # an example's code, or what is counted, depends on its batch
     masked = True  # of training alone, where the decoder sees nothing else
 
     @property

@@ -151,3 +151,12 @@ class Finish:
         if self.train and net.dropout:
             h = dropout(h, net.dropout, keys.named(self.key, f"dropout_{i}"))
         return h
+
+
+def called(call: Callable[[nn.Module, jax.Array], jax.Array], part: nn.Module, x: jax.Array, remat: bool) -> jax.Array:
+    """``call(part, x)``; with ``remat`` what is computed on the way is forgotten, and computed again to differentiate.
+
+    Memory for time (Chen et al., "Training Deep Nets with Sublinear Memory Cost", arXiv 1604.06174): of encoder and
+    decoder only one has its activations at a time.
+    """
+    return (nn.remat(call) if remat else call)(part, x)
