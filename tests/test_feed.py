@@ -6,6 +6,7 @@ import pytest
 
 from aejax import devices
 from aejax.data import Split, shuffle
+from aejax.data.order import epoch_order
 from aejax.data.records import Reader, Records, span
 from aejax.errors import UserError
 from aejax.feed import FromDisk, Resident, Streamed, feed
@@ -104,6 +105,30 @@ def test_batches_from_the_disk_are_those_of_the_shuffle(images, monkeypatch, sta
     assert source.waited > 0
     source.close()
     assert not [t for t in threading.enumerate() if t.name.startswith("blocks")]
+
+
+@pytest.mark.parametrize("disk", [True, False])
+def test_a_process_reads_its_own_rows_of_each_batch_alone(images, monkeypatch, disk):
+    """As the second of two processes would: of ten examples, and two that fill the batch up, the last six."""
+    fetched = set()
+
+    def fetch(places):
+        fetched.update(places)
+        return [images[i] for i in places]
+
+    monkeypatch.setattr(devices, "own_rows", lambda rows, mesh: slice(6, 12))
+    monkeypatch.setattr(devices, "padded", lambda rows, mesh: 12)
+    monkeypatch.setattr("aejax.feed.on_devices", lambda batches, room, mesh: batches)
+    reader = Reader(53, fetch, lambda image, i: (image, -1), str, "made")
+    split = Records(reader, span(0, 53)) if disk else Split(images)
+    source = feed(split, 7, 10, devices.mesh(1), {"host_bytes": 2**20, "device_bytes": 0}, 5, False)
+    fetched.clear()  # the first image, for its shape
+    shown = np.concatenate([source.at(step).examples[0][step - source.at(step).first][:4] for step in range(5)])
+    source.close()
+    order = shuffle.epoch_rows(7, 0, 53, np.arange(50)) if disk else np.asarray(epoch_order(7, 0, 53))[:50]
+    own = order.reshape(5, 10)[:, 6:].ravel()
+    np.testing.assert_array_equal(shown, images[own])
+    assert not disk or fetched == set(own.tolist())
 
 
 def test_what_cannot_be_read_is_told_where_it_is_asked_for(images):
