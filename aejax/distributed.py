@@ -8,6 +8,7 @@ the others end at once, with ``LOST``, and the next start of all goes on from th
 
 import contextlib
 import os
+import secrets
 import socket
 import sys
 import threading
@@ -41,12 +42,21 @@ def join(found: Place) -> "Watch | None":
         given = {"coordinator_address": found.coordinator, "num_processes": found.processes}
         given |= {"process_id": found.process, "cluster_detection_method": "deactivate"}
         given |= {"local_device_ids": [found.local_device]} if found.local_device >= 0 and _accelerated() else {}
+    who = f"process {found.process} of {found.processes} at {found.coordinator}" if given else "--coordinator=auto"
+    patience = threading.Timer(WAIT, _alone, [who])  # JAX itself would abort
+    patience.start()
     try:
-        jax.distributed.initialize(**given, initialization_timeout=WAIT, shutdown_timeout_seconds=60)
+        jax.distributed.initialize(**given, initialization_timeout=2 * WAIT, shutdown_timeout_seconds=60)
     except (RuntimeError, ValueError) as error:
-        who = f"process {found.process} of {found.processes} at {found.coordinator}" if given else "--coordinator=auto"
-        raise UserError(f"{who}: the others are not there ({' '.join(str(error).split())[:200]})") from None
+        raise UserError(f"{who}: {' '.join(str(error).split())[:200]}") from None
+    finally:
+        patience.cancel()
     return Watch(found.coordinator.rpartition(":")[0]) if jax.process_count() > 1 else None
+
+
+def _alone(who: str) -> None:
+    print(f"aejax: {who}: the others are not there after {WAIT} s", file=sys.stderr)
+    end(LOST)
 
 
 def _accelerated() -> bool:
@@ -64,25 +74,31 @@ class Watch:
             thread.start()
 
     def _accepted(self) -> list[tuple[int, socket.socket]]:
+        word, found = secrets.token_bytes(4), {}
         with socket.create_server(("", 0)) as server:
             server.settimeout(WAIT)
-            _of_first([server.getsockname()[1], *map(int, _address().split("."))])
-            found = []
-            for _ in range(1, jax.process_count()):
-                connection, _ = server.accept()
-                connection.settimeout(WAIT)
-                found.append((int.from_bytes(connection.recv(4)), _kept(connection)))
-        return found
+            _of_first([server.getsockname()[1], *map(int, _address().split(".")), *word])
+            while len(found) < jax.process_count() - 1:
+                try:
+                    connection, _ = server.accept()
+                    connection.settimeout(WAIT)
+                    told = connection.recv(8)
+                except TimeoutError:
+                    missing = sorted(set(range(1, jax.process_count())) - set(found))
+                    raise UserError(f"processes {missing} have not reached process 0 after {WAIT} s") from None
+                if told[:4] == word:  # else somebody who does not belong here
+                    found[int.from_bytes(told[4:])] = _kept(connection)
+        return sorted(found.items())
 
     def _connected(self, host: str) -> tuple[int, socket.socket]:
-        port, *address = _of_first([0] * 5)
-        host = host or ".".join(map(str, address))
+        port, *rest = _of_first([0] * 9)
+        host = host or ".".join(map(str, rest[:4]))
         try:
             connection = socket.create_connection((host, port), timeout=WAIT)
         except OSError as error:
             told = f"{host}:{port} of process 0 cannot be reached ({error.strerror or error})"
             raise UserError(f"{told}; accepted: a network on which processes reach each other on any port") from None
-        connection.sendall(jax.process_index().to_bytes(4))
+        connection.sendall(bytes(rest[4:]) + jax.process_index().to_bytes(4))
         return 0, _kept(connection)
 
     def _wait(self, number: int, connection: socket.socket) -> None:

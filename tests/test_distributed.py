@@ -191,6 +191,14 @@ def test_two_processes_end_what_one_began(alone, tmp_path):
     assert sorted(path.name for path in (workdir / "figures").iterdir()) == ["epoch_0005.png", "epoch_0008.png"]
 
 
+def test_a_process_whose_others_do_not_come_says_so():
+    code = "from aejax import cluster, distributed; distributed.WAIT = 2; "
+    code += "distributed.join(cluster.Place('127.0.0.1:9', 2, 1))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
+    assert found.returncode == distributed.LOST
+    assert "aejax: process 1 of 2 at 127.0.0.1:9: the others are not there after 2 s" in found.stderr
+
+
 def test_processes_that_do_not_share_the_folder_are_told_and_end_alike(tmp_path):
     with Two(tmp_path / "mine", tmp_path / "yours", log=tmp_path / "log") as two:
         assert two.statuses() == [2, 2]
