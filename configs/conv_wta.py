@@ -8,6 +8,11 @@ size, for a GPU.
     python -m aejax.analysis.filters --workdir=runs/conv_wta       # the 16 strokes
     python -m aejax.main --config=configs/conv_wta.py:mnist        # 55,000 digits, 12 epochs
 
+    python -m aejax.studies.results k_sparse                       # linear SVM on 16 maps: 98.02 % of test
+
+That is of maps max-pooled over 2x2, and below the 98.3 % aimed at. Tried on valid: windows of 3, 4 and 5, of which the
+first is slightly better, not by as much. Not tried: more epochs than 12.
+
 Evaluation encodes with plain ReLU maps, which the decoder never saw: its loss says nothing. At seed 0.
 """
 
