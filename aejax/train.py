@@ -143,6 +143,7 @@ def loop(trainer: Trainer, workdir: Path, checkpoints: Checkpoints, began: float
                 if due:
                     save(trainer, checkpoints)
                     saved = time.monotonic()
+            *_, received = host.agreed(0, False, received or signals.received)
             if not received:
                 finish(trainer, metrics)
             save(trainer, checkpoints)
