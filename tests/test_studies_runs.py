@@ -8,12 +8,11 @@ import signal
 import numpy as np
 import pytest
 
-from aejax import tables, train
+from aejax import logs, tables, train
 from aejax.analysis import bands, figure
 from aejax.errors import Diverged, UserError
 from aejax.studies import command
 from aejax.studies.runs import Stopped, remembered, whole_numbers
-from aejax.sweep import side_by_side
 from aejax.tables import Mean, mean_std
 from tests import configurations
 
@@ -108,7 +107,7 @@ def test_stopped_within_a_run_it_goes_on_to_the_same_end(uninterrupted, tmp_path
             if len(ends) == 3:  # the first epoch of the second run
                 os.kill(os.getpid(), signal.SIGTERM)
 
-        patch.setattr(side_by_side.Untold, "epoch_end", epoch_end)
+        patch.setattr(logs.Untold, "epoch_end", epoch_end)
         assert Norms().execute(folder) == 128 + signal.SIGTERM
     out, err = capsys.readouterr()
     assert "at their end" in out and "stopped" in err and not (folder / "norms.json").exists()
