@@ -37,6 +37,7 @@ def join(found: Place) -> "Watch | None":
       UserError: the others cannot be reached.
     """
     jax.config.update("jax_enable_recoverability", True)  # or JAX would abort where ``Watch`` ends in good order
+    jax.config.update("jax_enable_preemption_service", False)  # which would take SIGTERM from ``host.Signals``
     given = {}
     if found.coordinator:
         given = {"coordinator_address": found.coordinator, "num_processes": found.processes}
@@ -112,6 +113,7 @@ class Watch:
             if not told or told[0] == LOST:
                 who = f"process {number} of this run is gone"
                 print(f"aejax: {who}; started again, all of them go on from the newest checkpoint", file=sys.stderr)
+            self._tell(told[0] if told else LOST)  # processes that know of this one alone
             end(told[0] if told else LOST)
 
     def settle(self) -> None:

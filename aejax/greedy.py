@@ -18,6 +18,7 @@ from ml_collections import ConfigDict, FrozenConfigDict
 
 from aejax import losses, parts
 from aejax.errors import UserError
+from configs.base import base
 
 
 def check(config: Mapping) -> None:
@@ -77,6 +78,7 @@ def layers(config: FrozenConfigDict, workdir: Path) -> list[tuple[Path, FrozenCo
             c.data.name = f"codes:{runs[-1][0].absolute()}"
             c.data.whiten = c.data.binarise = "none"
             c.data.labels = c.data.size = c.data.channels = 0
+            c.data.host_bytes = base().data.host_bytes  # codes are in memory
             c.data.labels_seed = c.data.folds = c.data.fold = c.data.resample = 0  # as the layer below had them
             c.loss.likelihood = config.greedy.likelihood
             c.log.figure_epochs = ()  # codes are no pictures
