@@ -40,17 +40,24 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_integer("process", -1, "which of them this is, from 0", flag_values=values)
 
 
+def told(values: flags.FlagValues) -> bool:
+    """Whether the flags say who this process is."""
+    return bool(values.coordinator or values.processes or values.process >= 0)
+
+
 def place(values: flags.FlagValues, environment: Mapping[str, str]) -> Place | None:
     """Who this process is, by flags or else by the environment; None where it is the only one.
 
     Raises:
       UserError: the flags or variables are not whole.
     """
-    if values.coordinator == "auto":
+    if told(values):
+        given = f"--coordinator={values.coordinator} --processes={values.processes} --process={values.process}"
+        if values.coordinator != "auto":
+            return _whole(Place(values.coordinator, values.processes, values.process), given)
+        if values.processes or values.process >= 0:
+            raise UserError(f"{given}: accepted: --coordinator=auto alone")
         return Place("", -1, -1)
-    if values.coordinator or values.processes or values.process >= 0:
-        told = f"--coordinator={values.coordinator} --processes={values.processes} --process={values.process}"
-        return _whole(Place(values.coordinator, values.processes, values.process), told)
     if "JAX_COORDINATOR_ADDRESS" in environment:
         return _of_variables(environment)
     if all(name in environment for name in SLURM) and int(environment["SLURM_NTASKS"]) > 1:
@@ -64,11 +71,11 @@ def _of_variables(environment: Mapping[str, str]) -> Place | None:
     names = ["JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"]
     if names[2] not in environment and "JOB_COMPLETION_INDEX" in environment:
         names[2] = "JOB_COMPLETION_INDEX"
-    told = " ".join(f"{name}={environment.get(name, '')}" for name in names)
+    given = " ".join(f"{name}={environment.get(name, '')}" for name in names)
     coordinator, *numbers = (environment.get(name, "") for name in names)
     if not all(number.isdigit() for number in numbers):
-        raise UserError(f"{told}: accepted: HOST:PORT, how many processes there are, and which of them this is, from 0")
-    found = _whole(Place(coordinator, *map(int, numbers)), told)
+        raise UserError(f"{given}: accepted: HOST:PORT, how many processes there are, which this is, from 0")
+    found = _whole(Place(coordinator, *map(int, numbers)), given)
     return found if found.processes > 1 else None
 
 
@@ -82,10 +89,12 @@ def _of_slurm(environment: Mapping[str, str]) -> Place:
     return Place(f"{first[1]}{first[2] or ''}:{port}", *numbers, local)
 
 
-def _whole(found: Place, told: str) -> Place:
-    if not re.fullmatch(r"\S+:\d+", found.coordinator) or not 0 <= found.process < found.processes:
+def _whole(found: Place, given: str) -> Place:
+    host, _, port = found.coordinator.rpartition(":")
+    listening = re.fullmatch(r"\S+", host) and port.isdecimal() and 0 < int(port) < 2**16
+    if not listening or not 0 <= found.process < found.processes:
         raise UserError(
-            f"{told}: accepted: a HOST:PORT, how many processes there are, and which of them this is, from 0; or none "
+            f"{given}: accepted: a HOST:PORT, how many processes there are, and which of them this is, from 0; or none "
             "of the three"
         )
     return found

@@ -214,12 +214,12 @@ def resident(trainer: Trainer) -> int:
 def memory_beside(trainer: Trainer) -> dict[str, int]:
     """Bytes that lie on each device beside what a training step has, by what they are: from shapes alone."""
     config, dataset = trainer.config, trainer.dataset
-    images = dataset.train.images
+    of_one = math.prod(dataset.shape) * dataset.train.dtype.itemsize
     found = {}
     if config.checkpoint.best and len(dataset.valid):
         found["weights with the best valid loss"] = sum(a.bytes_a_device for a in arrays(state(trainer).variables))
     if not feed.resident(dataset.train, config.data.device_bytes):
-        found["the next block of train"] = resident(trainer) * images[0].nbytes
-    largest = max(dataset.valid.images.nbytes, dataset.test.images.nbytes)
-    found["valid or test, evaluated"] = min(largest, config.data.device_bytes) // trainer.mesh.devices.shape[0]
+        found["the next block of train"] = resident(trainer) * of_one
+    examples = math.prod(trainer.part(dataset.test)) // trainer.mesh.devices.shape[0]
+    found["valid or test, evaluated"] = examples * of_one
     return found

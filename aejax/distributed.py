@@ -2,10 +2,12 @@
 
 Process 0 writes what is written once. All of them save, at steps that all agree on.
 
-Each holds a connection to process 0, over which it tells the status that it ends with. One that is lost tells nothing:
-the others end at once, with ``LOST``, and the next start of all goes on from the newest checkpoint.
+Each holds a connection to process 0, over which it tells that it ends: as all agree, or alone, and with what status;
+then the others end so at once. One that is lost tells nothing: the others end with ``LOST``, and the next start of all
+goes on from the newest checkpoint.
 """
 
+import collections
 import contextlib
 import os
 import secrets
@@ -24,6 +26,7 @@ from aejax.errors import UserError
 LOST = 75  # exit status where another process is gone: EX_TEMPFAIL of sysexits.h, which says to try again
 WAIT = 300  # seconds for all processes to be there
 NOTICE = 40.0  # seconds in which a lost process is noticed at the latest
+IN_ORDER = 0  # told for a status that all agree on
 KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 4}  # of a machine that is lost: 30 s in all
 
 
@@ -34,7 +37,8 @@ def join(found: Place) -> "Watch | None":
     """Make this process one of the run's, before JAX looks for devices; None where it is the only one after all.
 
     Raises:
-      UserError: the others cannot be reached.
+      UserError: process 0 cannot listen where it should, the others cannot be reached, or have another number of
+        devices.
     """
     jax.config.update("jax_enable_recoverability", True)  # or JAX would abort where ``Watch`` ends in good order
     jax.config.update("jax_enable_preemption_service", False)  # which would take SIGTERM from ``host.Signals``
@@ -43,16 +47,45 @@ def join(found: Place) -> "Watch | None":
         given = {"coordinator_address": found.coordinator, "num_processes": found.processes}
         given |= {"process_id": found.process, "cluster_detection_method": "deactivate"}
         given |= {"local_device_ids": [found.local_device]} if found.local_device >= 0 and _accelerated() else {}
+    host, _, port = found.coordinator.rpartition(":")
     who = f"process {found.process} of {found.processes} at {found.coordinator}" if given else "--coordinator=auto"
+    if given and not found.process:
+        _refuse_taken(int(port), who)
     patience = threading.Timer(WAIT, _alone, [who])  # JAX itself would abort
     patience.start()
     try:
         jax.distributed.initialize(**given, initialization_timeout=2 * WAIT, shutdown_timeout_seconds=60)
+        if jax.process_count() == 1:
+            return None
+        _refuse_uneven()
+        return Watch(host.strip("[]"))
     except (RuntimeError, ValueError) as error:
         raise UserError(f"{who}: {' '.join(str(error).split())[:200]}") from None
     finally:
         patience.cancel()
-    return Watch(found.coordinator.rpartition(":")[0]) if jax.process_count() > 1 else None
+
+
+def _refuse_taken(port: int, who: str) -> None:
+    """JAX would end by a segmentation fault."""
+    try:
+        _listening(port).close()
+    except OSError as error:
+        raise UserError(f"{who}: cannot listen there ({error.strerror}); accepted: a port that is free") from None
+
+
+def _listening(port: int) -> socket.socket:
+    """A socket that listens on all of the machine's addresses, on this port, or any for 0."""
+    if socket.has_dualstack_ipv6():
+        return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
+    return socket.create_server(("", port))
+
+
+def _refuse_uneven() -> None:
+    """All processes find so, and end."""
+    counts = collections.Counter(device.process_index for device in jax.devices())
+    if len(set(counts.values())) > 1:
+        told = ", ".join(f"{counts[process]} of process {process}" for process in sorted(counts))
+        raise UserError(f"devices: {told}; accepted: as many on each")
 
 
 def _alone(who: str) -> None:
@@ -65,7 +98,7 @@ def _accelerated() -> bool:
 
 
 class Watch:
-    """Ends this process as soon as another of its run is lost, or has ended with a mistake."""
+    """Ends this process as soon as another of its run is lost, or has ended alone."""
 
     def __init__(self, host: str):
         self._lock, self._ended = threading.Lock(), False
@@ -76,7 +109,7 @@ class Watch:
 
     def _accepted(self) -> list[tuple[int, socket.socket]]:
         word, found = secrets.token_bytes(4), {}
-        with socket.create_server(("", 0)) as server:
+        with _listening(0) as server:
             server.settimeout(WAIT)
             _of_first([server.getsockname()[1], *map(int, _address().split(".")), *word])
             while len(found) < jax.process_count() - 1:
@@ -108,33 +141,37 @@ class Watch:
         except OSError:
             told = b""
         with self._lock:
-            if self._ended or told and not _mistaken(told[0]):
+            status = told[0] if told else LOST
+            if self._ended or status == IN_ORDER:
                 return
-            if not told or told[0] == LOST:
-                who = f"process {number} of this run is gone"
-                print(f"aejax: {who}; started again, all of them go on from the newest checkpoint", file=sys.stderr)
-            self._tell(told[0] if told else LOST)  # processes that know of this one alone
-            end(told[0] if told else LOST)
+            lost = "is gone; started again, all of them go on from the newest checkpoint"
+            what = lost if status == LOST else f"has ended with status {status}"
+            print(f"aejax: process {number} of this run {what}", file=sys.stderr)
+            self._tell(status)  # processes that know of this one alone
+            end(status)
 
     def settle(self) -> None:
         """Wait until a process that is lost has been noticed, which ends this one; back if none is."""
         time.sleep(NOTICE)
 
-    def close(self, status: int) -> None:
-        """Tell the others the status that this process ends with; where that is a mistake's, it ends here.
+    def close(self, status: int, agreed: bool) -> None:
+        """End the run: all processes together, process 0 last, since without the coordinator there the others would
+        abort; or at once, with the others, where this one alone has come to its end.
 
-        Else all of them end together, process 0 last: without the coordinator there the others would abort.
+        Args:
+          status: that this process ends with.
+          agreed: whether all do.
         """
-        if not _mistaken(status):
+        if agreed:
             barrier("end")
         with self._lock:
             self._ended = True
-        if _mistaken(status):
+        if not agreed:
             self._tell(status)
             end(status)
         if not first():
             jax.distributed.shutdown()
-            self._tell(status)
+            self._tell(IN_ORDER)
             return
         for thread in self._threads:
             thread.join(NOTICE)
@@ -162,11 +199,6 @@ def _address() -> str:
         return socket.gethostbyname(socket.gethostname())
     except OSError:
         return "127.0.0.1"
-
-
-def _mistaken(status: int) -> bool:
-    """Whether a process ended otherwise than at the run's end or by a signal, which all are told of."""
-    return 0 < status < 128
 
 
 def end(status: int) -> None:

@@ -6,8 +6,9 @@ same batches; what does not fit in memory is visited in an order of its own, whi
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -71,7 +72,31 @@ class Resident:
         self._source = None
 
 
-class Streamed:
+class Blocks:
+    """A source that is good for a block of steps, and replaced by the next one."""
+
+    def __init__(self):
+        self.waited = 0.0
+        self._source: Source | None = None
+
+    def at(self, step: int) -> Source:
+        if self._source is None or not self._source.first <= step < self._source.stop:
+            self._source = self._next(step)
+        return self._source
+
+    def _next(self, step: int) -> Source:
+        """The source from a step on."""
+        raise NotImplementedError
+
+    def _awaited(self, take: Callable[[], Any]) -> Any:
+        """What ``take`` gives; the time it takes has been waited."""
+        began = time.perf_counter()
+        taken = take()
+        self.waited += time.perf_counter() - began
+        return taken
+
+
+class Streamed(Blocks):
     """Blocks of an epoch's batches, gathered on the host while the device works on the block before.
 
     Each device gets its rows of every batch alone, and each process gathers those of its devices. Two blocks are on
@@ -80,6 +105,7 @@ class Streamed:
     """
 
     def __init__(self, split: Split, seed: int, batch: int, mesh: Mesh, device_bytes: int, labelled: bool = False):
+        super().__init__()
         self.steps_per_epoch = len(split) // batch
         self._images, self._labels = split.images, split.labels if labelled else None
         self._seed, self._batch, self._mesh = seed, batch, mesh
@@ -88,13 +114,6 @@ class Streamed:
         self._own = devices.own_rows(self._room, mesh)
         self._order = jax.jit(order.epoch_order, static_argnums=2)
         self._blocks: Iterator | None = None
-        self._source: Source | None = None
-        self.waited = 0.0
-
-    def at(self, step: int) -> Source:
-        if self._source is None or not self._source.first <= step < self._source.stop:
-            self._source = self._next(step)
-        return self._source
 
     def _next(self, step: int) -> Source:
         epoch, start = divmod(step, self.steps_per_epoch)
@@ -103,9 +122,7 @@ class Streamed:
             rows = np.asarray(self._order(np.uint32(self._seed), np.int32(epoch), len(self._images)))
             self._rows = order.batches(rows, self._batch, self._own)
             self._blocks = order.blocks(self._images, self._rows, start, self._steps)
-        now = time.perf_counter()
-        begin, images = next(self._blocks)
-        self.waited += time.perf_counter() - now
+        begin, images = self._awaited(partial(next, self._blocks))
         first = epoch * self.steps_per_epoch + begin
         stop = min(first + self._steps, (epoch + 1) * self.steps_per_epoch)
         labels = None
@@ -120,7 +137,7 @@ class Streamed:
         self._blocks = self._source = None
 
 
-class FromDisk:
+class FromDisk(Blocks):
     """Blocks of batches that are read and decoded while the device works on the block before.
 
     A block has as many steps as take ``BLOCK`` bytes, one at least. Beside the batches that Grain's threads have in
@@ -130,19 +147,13 @@ class FromDisk:
     def __init__(
         self, split: records.Records, seed: int, batch: int, mesh: Mesh, host_bytes: int, total: int, labelled: bool
     ):
+        super().__init__()
         self._split, self._seed, self._batch, self._mesh, self._labelled = split, seed, batch, mesh, labelled
         self._host_bytes, self._total, self._room = host_bytes, total, devices.padded(batch, mesh)
         self._own = devices.own_rows(self._room, mesh)
         self._steps = steps_a_block(split, batch, mesh, 0)
         self._per_epoch = len(split) // batch
         self._batches: streaming.Batches | None = None
-        self._source: Source | None = None
-        self.waited = 0.0
-
-    def at(self, step: int) -> Source:
-        if self._source is None or not self._source.first <= step < self._source.stop:
-            self._source = self._next(step)
-        return self._source
 
     def _next(self, step: int) -> Source:
         if self._source is None or step != self._source.stop:
@@ -151,9 +162,7 @@ class FromDisk:
             self._batches = streaming.batches(*given)
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="blocks")
             self._coming = self._thread.submit(self._gather, step)
-        now = time.perf_counter()
-        examples, stop = self._coming.result()
-        self.waited += time.perf_counter() - now
+        examples, stop = self._awaited(self._coming.result)
         if stop < self._total:
             self._coming = self._thread.submit(self._gather, stop)
         return Source(on_devices(examples, self._room, self._mesh), None, step, stop)

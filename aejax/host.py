@@ -18,6 +18,7 @@ class Signals:
     """Within it, SIGTERM and SIGINT are noted in ``received``, to stop after the call; SIGINT after one stops at once.
 
     A second SIGTERM is the first once more: schedulers send several (Slurm, when it preempts), and end with SIGKILL.
+    Within another, it is that one: what was received before counts.
     """
 
     def __init__(self):
@@ -25,6 +26,9 @@ class Signals:
         self._before: dict[int, Any] = {}
 
     def __enter__(self):
+        around = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+        if isinstance(around, Signals):
+            return around
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
                 self._before[number] = signal.signal(number, self._note)

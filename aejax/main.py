@@ -6,6 +6,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,17 @@ from aejax.errors import UserError
 
 USAGE = "python -m aejax.main --config=FILE[:PRESET] [--workdir=DIR] [--dry_run] [--config.KEY=VALUE ...] "
 USAGE += "[--coordinator=HOST:PORT --processes=N --process=I]"
+HELP = f"""usage: {USAGE}
+
+configs/base.py explains every key; a config file's docstring, what it trains.
+
+--dry_run tells what a run would have, do and take, and trains nothing.
+Several processes train as one run where --coordinator, --processes and --process say who each of them is (README,
+"Scale"), or else JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID, or a step of Slurm, or Cloud TPU;
+--coordinator=auto leaves it to JAX.
+
+exit status: 0 finished; 2 a mistake, told in a line; 75 another process of the run is gone; 130 Ctrl-C, 143 SIGTERM:
+saved and stopped; after 75, 130 and 143 the same command goes on."""
 KINDS = {bool: "true or false", int: "a whole number", float: "a number", tuple: "a tuple, such as 500,250"}
 
 
@@ -121,40 +133,58 @@ def main(argv: list[str] | None = None) -> int:
     n (141: nobody reads the lines)."""
     argv = sys.argv if argv is None else argv
     if {"-h", "-help", "--help"} & set(argv):
-        print(f"usage: {USAGE}\n\nconfigs/base.py explains every key; a config file's docstring, what it trains.")
+        print(HELP)
         return 0
-    watch = None
     try:
         config, overrides, values = parse_with(argv, _define, USAGE)
-        watch = None if values.dry_run else _joined(values)
-        status = _run(config, overrides, values)
-    except UserError as error:
-        print(f"aejax: {error}", file=sys.stderr)
-        status = 2
-    except BrokenPipeError:
-        status = unread()
-    except KeyboardInterrupt:  # before training began: from then on it saves and stops
-        print("aejax: stopped before the first step", file=sys.stderr)
-        status = 130
-    except Exception:
-        if watch is None:
-            raise
-        watch.settle()
-        traceback.print_exc()
-        status = 1
-    if watch is not None:
-        watch.close(status)
+        place = _place(values)
+        train = partial(_run, config, overrides, values)
+        return train() if place is None else _of_several(place, train)
+    except (UserError, BrokenPipeError, KeyboardInterrupt) as error:
+        return _status(error)
+
+
+def _status(error: BaseException) -> int:
+    """The exit status of what ended a run, told in a line."""
+    if isinstance(error, BrokenPipeError):
+        return unread()
+    stopped = isinstance(error, KeyboardInterrupt)  # before training began: from then on it saves and stops
+    print(f"aejax: {'stopped before the first step' if stopped else error}", file=sys.stderr)
+    return 130 if stopped else 2
+
+
+def _place(values: flags.FlagValues) -> cluster.Place | None:
+    """Who this process is; None where it is the only one, or trains nothing."""
+    if not values.dry_run:
+        return cluster.place(values, os.environ)
+    if cluster.told(values):
+        raise UserError(
+            "--dry_run is of the devices of one process; accepted: without --coordinator, --processes and --process "
+            "(XLA_FLAGS=--xla_force_host_platform_device_count=8 makes 8 devices of a CPU)"
+        )
+    return None
+
+
+def _of_several(place: cluster.Place, train: Callable[[], int]) -> int:
+    """Train as one of several processes, of which none waits in vain for another."""
+    from aejax import distributed, host  # here, since JAX takes its time to import
+
+    watch = distributed.join(place)
+    if watch is None:
+        return train()
+    with host.Signals():  # the run's own from here on: one that stops now does so as all agree
+        status, agreed = 1, False
+        try:
+            status, agreed = train(), True
+        except (UserError, BrokenPipeError) as error:
+            status = _status(error)
+        except SystemExit as error:  # Ctrl-C once more
+            status = error.code
+        except Exception:
+            watch.settle()
+            traceback.print_exc()
+        watch.close(status, agreed)
     return status
-
-
-def _joined(values: flags.FlagValues) -> Any:
-    """What watches the other processes of the run; None where there are none."""
-    place = cluster.place(values, os.environ)
-    if place is None:
-        return None
-    from aejax import distributed  # here, since JAX takes its time to import
-
-    return distributed.join(place)
 
 
 def _run(config: ConfigDict, overrides: Mapping[str, Any], values: flags.FlagValues) -> int:

@@ -49,9 +49,10 @@ def run(config: FrozenConfigDict, workdir: Path | str, host: Host | None = None)
     began = time.monotonic()
     config, host = FrozenConfigDict(config), host or of_process()
     checks.check(config)
-    refuse_members(config, Path(workdir))
+    refuse_sweep(config)
     mesh = host.mesh(config)
     with host.opened(Path(workdir), config) as folder:
+        refuse_member(folder)
         dataset = host.dataset(config.data)
         checks.check_data(config, dataset)
         trainer = Trainer(config, dataset, mesh)
@@ -66,15 +67,21 @@ def run(config: FrozenConfigDict, workdir: Path | str, host: Host | None = None)
         return loop(trainer, folder, checkpoints, began, host)
 
 
-def refuse_members(config: FrozenConfigDict, workdir: Path) -> None:
-    """Refuse what ``aejax.sweep`` trains.
-
+def refuse_sweep(config: FrozenConfigDict) -> None:
+    """
     Raises:
-      UserError: the config is that of a sweep, or the workdir that of a member which trained in a stack.
+      UserError: the config is that of a sweep.
     """
     if members.specified(config):
         keys = ", ".join(f"config.sweep.{key}" for key in members.specified(config))
         raise UserError(f"{keys}: several models, where one is asked for; accepted: an empty config.sweep")
+
+
+def refuse_member(workdir: Path) -> None:
+    """
+    Raises:
+      UserError: the workdir is that of a member which trained in a stack.
+    """
     if (workdir / checkpoint.LANE).exists():
         raise UserError(f"--workdir={workdir} is one of a sweep's members, trained together; accepted: the sweep's own")
 

@@ -170,10 +170,7 @@ class Trainer:
         The examples are put on the devices in parts of [m, b, …], of one m for valid and test, so that one program
         serves both; each device has its rows of the b, or all where ``spread`` is false.
         """
-        longest = max(len(s) for s in (split, self.dataset.valid, self.dataset.test))
-        most = max(1, self.config.data.device_bytes // math.prod(self.dataset.shape) // split.dtype.itemsize)
-        room = devices.padded(min(self.config.eval.batch_size, longest, most), self.mesh)
-        many = 1 if isinstance(split, records.Records) else min(-(-longest // room), max(1, most // room))
+        many, room = self.part(split)
         total: dict[str, Any] = {}
         for n, batches in self._batches(split, many, room, devices.own_rows(room, self.mesh)):
             if spread:
@@ -181,6 +178,13 @@ class Trainer:
             sums = jax.device_get(evaluate(batches, np.int32(n)))
             total = {k: total[k] | v if k == "alive" else total[k] + v for k, v in sums.items()} if total else sums
         return total
+
+    def part(self, split: Split) -> tuple[int, int]:
+        """How many batches, of how many examples, are on the devices at a time where a split is evaluated."""
+        longest = max(len(s) for s in (split, self.dataset.valid, self.dataset.test))
+        most = max(1, self.config.data.device_bytes // math.prod(self.dataset.shape) // split.dtype.itemsize)
+        room = devices.padded(min(self.config.eval.batch_size, longest, most), self.mesh)
+        return 1 if isinstance(split, records.Records) else min(-(-longest // room), max(1, most // room)), room
 
     def _batches(self, split: Split, many: int, room: int, own: slice) -> Iterator[tuple[int, tuple]]:
         """How many examples a part of a split has, and its images and labels in [many, own rows of room, …]."""

@@ -93,6 +93,7 @@ def entered(workdir: Path, config: Mapping) -> Iterator[Path]:
 def _show(lock: IO[str]) -> None:
     """Write what other processes are to find in the folder, and tell them."""
     shown = secrets.randbelow(2**31)
+    lock.truncate(0)
     lock.write(str(shown))
     lock.flush()
     os.fsync(lock.fileno())
@@ -128,7 +129,7 @@ def locked(folder: Path, told: str, accepted: str) -> Iterator[IO[str]]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / LOCK).open("w")
+        lock = (folder / LOCK).open("a")  # what is in it stays where it is another's
     except OSError as error:
         raise UserError(f"{told} cannot be written: {_DISK.get(error.errno, error.strerror)}") from None
     with lock:

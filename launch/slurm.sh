@@ -12,8 +12,10 @@
 #
 # Two minutes before the time is up, and when the job is to be preempted, Slurm sends SIGTERM to srun's step (not to this
 # shell: hence no B: in --signal, which would send it here alone). The run saves and ends with 143, and the job goes back
-# into the queue, as it does when a process was lost (75), REQUEUES times at most. Where this shell too is told to end,
-# Slurm itself has decided what follows: nothing after scancel, the queue after a preemption.
+# into the queue, REQUEUES times at most; so it does where all that is left of a run ends since one of its processes is
+# gone (75). One that was killed (137, for want of memory say) or crashed ends the job: what did so may do so again, and
+# sbatch of the same command goes on. Where this shell too is told to end, Slurm itself has decided what follows: nothing
+# after scancel, the queue after a preemption.
 set -euo pipefail
 cd "${SLURM_SUBMIT_DIR:-.}"
 if [[ ! -f launch/setup.sh ]]; then

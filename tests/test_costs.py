@@ -98,6 +98,8 @@ def test_memory_is_that_of_known_shapes():
     beside = costs.memory_beside(made)
     assert beside["weights with the best valid loss"] == 4 * parameters
     assert beside["valid or test, evaluated"] == len(made.dataset.test) * SIDE
+    smaller = trainer(changes={"eval.batch_size": 50})
+    assert costs.memory_beside(smaller)["valid or test, evaluated"] == -(-len(made.dataset.test) // 50) * 50 * SIDE
     blocks = trainer(changes={"data.device_bytes": 6 * BATCH * SIDE + 5, "checkpoint.best": False})
     assert costs.memory_beside(blocks)["the next block of train"] == 3 * BATCH * SIDE
     assert "weights with the best valid loss" not in costs.memory_beside(blocks)

@@ -184,20 +184,6 @@ def ended():
     assert not reading()
 
 
-def test_waiting_is_counted():
-    def decode(stored, row):
-        if row:
-            time.sleep(0.01)
-        return np.zeros((1, 1, 1), np.uint8), 0
-
-    stream = streaming.batches(source(40, decode), 0, 10, range(4), ALL, 0)
-    next(stream)
-    first = stream.waited
-    assert first >= 0.09  # nothing was read ahead of the first
-    list(stream)
-    assert stream.waited > first
-
-
 def test_grain_is_imported_by_streaming_alone():
     code = "import sys; import aejax.data.streaming, aejax.data.arrayrecord; assert 'grain' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,4 +1,4 @@
-"""Several processes as one run: who is who, and that a run goes on whoever saved it, stopped or was lost."""
+"""Several processes as one run, which goes on whoever saved it, stopped or was lost."""
 
 import json
 import os
@@ -8,73 +8,101 @@ import subprocess
 import sys
 import time
 
+import jax
 import numpy as np
 import pytest
-from absl import flags
 
-from aejax import cluster, distributed, train, workdirs
+from aejax import distributed, host, main, train, workdirs
 from aejax.checkpoint import Checkpoints
 from aejax.cluster import Place
 from aejax.errors import UserError
 from tests import configurations
-
-# -- who is who
-
-
-def place(*given, **environment):
-    values = flags.FlagValues()
-    cluster.define(values)
-    values(["aejax", *given])
-    return cluster.place(values, environment)
-
-
-VARIABLES = {"JAX_COORDINATOR_ADDRESS": "a:1", "JAX_NUM_PROCESSES": "3"}
-SLURM = {"SLURM_JOB_ID": "4097", "SLURM_NTASKS": "4", "SLURM_PROCID": "2", "SLURM_STEP_NUM_NODES": "4"}
-SLURM |= {"SLURM_LOCALID": "0"}
-
-
-@pytest.mark.parametrize(
-    ("given", "environment", "found"),
-    [
-        ([], {}, None),
-        (["--coordinator=h:7", "--processes=2", "--process=1"], VARIABLES, Place("h:7", 2, 1)),
-        (["--coordinator=auto"], {}, Place("", -1, -1)),
-        ([], {**VARIABLES, "JAX_PROCESS_ID": "2"}, Place("a:1", 3, 2)),
-        ([], {**VARIABLES, "JOB_COMPLETION_INDEX": "0"}, Place("a:1", 3, 0)),
-        ([], {**VARIABLES, "JAX_NUM_PROCESSES": "1", "JAX_PROCESS_ID": "0"}, None),
-        ([], {**SLURM, "SLURM_STEP_NODELIST": "node[007-010]"}, Place("node007:61441", 4, 2)),
-        ([], {**SLURM, "SLURM_STEP_NODELIST": "tux,node[2,4-5]"}, Place("tux:61441", 4, 2)),
-        ([], {**SLURM, "SLURM_STEP_NODELIST": "n", "SLURM_STEP_NUM_NODES": "1", "SLURM_LOCALID": "2"},
-         Place("n:61441", 4, 2, 2)),
-        ([], {**SLURM, "SLURM_STEP_NODELIST": "n", "SLURM_NTASKS": "1"}, None),
-        ([], {"TPU_WORKER_HOSTNAMES": "a,b"}, Place("", -1, -1)),
-        ([], {"TPU_WORKER_HOSTNAMES": "localhost"}, None),
-    ],
-)  # fmt: skip
-def test_who_a_process_is(given, environment, found):
-    assert place(*given, **environment) == found
-
-
-@pytest.mark.parametrize(
-    ("given", "environment", "told"),
-    [
-        (["--coordinator=h:7"], {}, "--coordinator=h:7 --processes=0 --process=-1: accepted"),
-        (["--processes=2", "--process=1"], {}, "--coordinator= --processes=2"),
-        (["--coordinator=h:7", "--processes=2", "--process=2"], {}, "--process=2: accepted"),
-        (["--coordinator=h", "--processes=2", "--process=0"], {}, "--coordinator=h "),
-        ([], VARIABLES, "JAX_PROCESS_ID=: accepted"),
-        ([], {**VARIABLES, "JAX_PROCESS_ID": "3"}, "JAX_PROCESS_ID=3: accepted"),
-    ],
-)
-def test_who_is_nobody_is_refused(given, environment, told):
-    with pytest.raises(UserError, match=told):
-        place(*given, **environment)
 
 
 def test_alone_everything_is_agreed_on():
     assert distributed.first() and distributed.of_first([3, 4]) == [3, 4]
     assert distributed.told_by_all([5, 6]).tolist() == [[5, 6]]
     distributed.barrier("nobody to wait for")
+
+
+def test_a_port_that_another_listens_on_is_refused():
+    with socket.create_server(("", 0)) as taken, pytest.raises(UserError, match="p: cannot listen there .*in use"):
+        distributed._refuse_taken(taken.getsockname()[1], "p")
+
+
+def test_a_connection_notices_a_machine_that_is_lost():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        connection = distributed._kept(socket.create_connection(server.getsockname()))
+    with connection:
+        assert connection.gettimeout() is None
+        assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) < distributed.NOTICE
+
+
+# -- how it ends
+
+
+@pytest.mark.parametrize(
+    ("ending", "told"),
+    [
+        (143, [("close", 143, True)]),
+        (UserError("no"), [("close", 2, False)]),
+        (SystemExit(130), [("close", 130, False)]),
+        (RuntimeError("gone"), ["settled", ("close", 1, False)]),
+    ],
+)
+def test_a_status_that_not_all_agree_on_is_told_at_once(monkeypatch, ending, told):
+    """What may come of another's being lost is not taken for this one's mistake."""
+    seen = []
+
+    class Watch:
+        def settle(self):
+            seen.append("settled")
+
+        def close(self, status, agreed):
+            assert isinstance(signal.getsignal(signal.SIGTERM).__self__, host.Signals), "to the very end"
+            seen.append(("close", status, agreed))
+
+    def trained():
+        if isinstance(ending, BaseException):
+            raise ending
+        return ending
+
+    monkeypatch.setattr(distributed, "join", lambda place: Watch())
+    assert main._of_several(Place("h:7", 2, 1), trained) == told[-1][1]
+    assert seen == told
+
+
+# -- checkpoints of several
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """Checkpoints of steps 1 and 2, one array each."""
+    checkpoints = Checkpoints(tmp_path, keep=5)
+    for step in (1, 2):
+        checkpoints.save(step, {"params": {"w": np.full(3, step, np.float32)}}, {})
+    return checkpoints
+
+
+def test_a_checkpoint_that_one_process_cannot_read_is_set_aside_for_all(saved, monkeypatch, capsys):
+    others = iter([False, True])
+    barriers = []
+    monkeypatch.setattr(distributed, "told_by_all", lambda own: np.asarray([own, [next(others)]]))
+    monkeypatch.setattr(distributed, "barrier", lambda name: barriers.append((name, saved.steps())))
+    one = {"params": {"w": jax.ShapeDtypeStruct((3,), np.float32, sharding=jax.sharding.SingleDeviceSharding(
+        jax.devices()[0]))}}  # fmt: skip
+    assert saved.newest(lambda meta: one).step == 1
+    assert barriers == [("set aside", [1])], "none goes on before it is away"
+    assert "unreadable_2_1" in capsys.readouterr().err and (saved.folder / "unreadable_2_1").is_dir()
+
+
+def test_a_step_is_out_of_the_way_before_any_process_replaces_it(saved, monkeypatch):
+    barriers = []
+    monkeypatch.setattr(distributed, "barrier", lambda name: barriers.append((name, saved.steps())))
+    saved.save(2, {"params": {"w": np.zeros(3, np.float32)}}, {"again": True})
+    assert barriers == [("replaced", [1])]
+    assert saved.read(2, {}).meta == {"again": True} and not list(saved.folder.glob("replaced_*"))
 
 
 # -- two real processes of four devices each
@@ -89,16 +117,17 @@ LAST = 8 * 40
 class Two:
     """Two processes that train as one run."""
 
-    def __init__(self, *workdirs, log):
+    def __init__(self, *workdirs, log, began=("-m", "aejax.main"), devices=(4, 4)):
+        """Of each process its workdir, how Python is begun, and the number of devices; of workdirs one is for both."""
         with socket.create_server(("127.0.0.1", 0)) as server:
             port = server.getsockname()[1]
-        environment = {**os.environ, "JAX_NUM_CPU_DEVICES": "4", "JAX_PLATFORMS": "cpu"}
-        command = [sys.executable, "-m", "aejax.main", *CONFIG, f"--coordinator=127.0.0.1:{port}", "--processes=2"]
+        environments = [os.environ | {"JAX_NUM_CPU_DEVICES": str(n), "JAX_PLATFORMS": "cpu"} for n in devices]
+        command = [sys.executable, *began, *CONFIG, f"--coordinator=127.0.0.1:{port}", "--processes=2"]
         self.logs = [(log.with_name(f"{log.name}_{i}")) for i in (0, 1)]
         self.processes = [
             subprocess.Popen(
                 [*command, f"--process={i}", f"--workdir={workdirs[i % len(workdirs)]}"],
-                stdout=self.logs[i].open("w"), stderr=subprocess.STDOUT, env=environment,
+                stdout=self.logs[i].open("w"), stderr=subprocess.STDOUT, env=environments[i],
             )
             for i in (0, 1)
         ]  # fmt: skip
@@ -203,6 +232,44 @@ def test_processes_that_do_not_share_the_folder_are_told_and_end_alike(tmp_path)
     with Two(tmp_path / "mine", tmp_path / "yours", log=tmp_path / "log") as two:
         assert two.statuses() == [2, 2]
         assert f"--workdir={tmp_path / 'yours'} is not the folder of process 0" in two.logs[1].read_text()
+
+
+SENDS = """
+import os, signal, sys
+from aejax import data, main
+load = data.load
+def stopped(section):
+    if "--process=1" in sys.argv:
+        for _ in range({times}):
+            os.kill(os.getpid(), signal.{name})
+    return load(section)
+data.load = stopped
+sys.exit(main.main())
+"""
+
+
+def sends(name, times):
+    return ("-c", SENDS.format(name=name, times=times))
+
+
+def test_a_signal_before_the_first_step_stops_all_in_good_order(tmp_path):
+    with Two(tmp_path / "run", log=tmp_path / "log", began=sends("SIGTERM", 1)) as two:
+        assert two.statuses() == [143, 143]
+        assert "stopped at step 0 of" in two.logs[0].read_text()
+    assert Checkpoints(tmp_path / "run").steps() == [0]
+
+
+def test_ctrl_c_twice_ends_all_at_once(tmp_path):
+    with Two(tmp_path / "run", log=tmp_path / "log", began=sends("SIGINT", 2)) as two:
+        assert two.statuses() == [130, 130]
+        assert "process 1 of this run has ended with status 130" in two.logs[0].read_text()
+
+
+def test_processes_with_unlike_numbers_of_devices_are_refused(tmp_path):
+    with Two(tmp_path / "run", log=tmp_path / "log", devices=(4, 2)) as two:
+        assert two.statuses() == [2, 2]
+        assert "devices: 4 of process 0, 2 of process 1; accepted: as many on each" in two.logs[1].read_text()
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_workdir_shows_what_the_others_look_for(tmp_path, monkeypatch):

@@ -82,3 +82,15 @@ def test_mistakes_are_told_as_training_tells_them(capsys):
     flags = ["--config=configs/shallow.py:tiny", "--config.optim.freeze=('middle',)", "--config.mesh.devices=1"]
     assert main.main(["aejax", "--dry_run", *flags]) == 2
     assert "config.optim.freeze='middle'" in capsys.readouterr().err
+
+
+def test_what_says_which_process_this_is_is_refused(capsys):
+    flags = ["--config=configs/shallow.py:tiny", "--coordinator=h:7", "--processes=2", "--process=1"]
+    assert main.main(["aejax", "--dry_run", *flags]) == 2
+    assert "--dry_run is of the devices of one process; accepted: without --coordinator" in capsys.readouterr().err
+
+
+def test_members_that_would_share_devices_are_refused(capsys):
+    flags = ["--config=configs/topk.py:tiny", "--config.mesh.devices=2", "--config.mesh.model=2"]
+    assert main.main(["aejax", "--dry_run", *flags, "--config.sweep.seed=0,1"]) == 2
+    assert "config.mesh.model=2: each member of a sweep is on one device" in capsys.readouterr().err

@@ -142,6 +142,7 @@ def test_slurm_requeues_what_goes_on(project, slurm, status, requeued):
     step, *after = project.calls()
     assert step.startswith("srun ") and step.endswith(f" .venv/bin/python -m aejax.main {WTA} --config.seed=1")
     assert after == [REQUEUE] * requeued
+    assert " --kill-on-bad-exit=0 " in step  # or the first that has saved would end the others while they save
 
 
 def test_slurm_does_not_requeue_for_ever(project, slurm):

@@ -49,7 +49,7 @@ def decode(file: Path | io.BytesIO, name: str, size: int, channels: int) -> np.n
 
     try:
         with Image.open(file) as image:
-            if image.width * image.height > Image.MAX_IMAGE_PIXELS:  # a warning alone, unless ``stack`` reads
+            if image.width * image.height > Image.MAX_IMAGE_PIXELS:  # Pillow warns, below twice as many
                 raise Image.DecompressionBombError
             return _pixels(image, size, channels)
     except Image.UnidentifiedImageError as error:

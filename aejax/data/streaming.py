@@ -11,7 +11,6 @@ these each thread has the stored bytes of ``records.PART`` examples, and those t
 
 import mmap
 import threading
-import time
 from collections.abc import Callable, Iterator
 from math import prod
 
@@ -78,7 +77,6 @@ class Batches(Iterator[Batch]):
     """What threads of Grain read ahead, in order.
 
     Attributes:
-      waited: seconds that ``next`` took so far, all together: what the consumer, and so the accelerator, waited.
       in_flight: batches that are being read or wait, at most; so many threads read.
     """
 
@@ -93,7 +91,6 @@ class Batches(Iterator[Batch]):
         """Of each of ``firsts`` the examples at these places, at most so many."""
         import grain  # takes most of a second
 
-        self.waited = 0.0
         self.in_flight = in_flight(examples * prod(split.shape) * split.dtype.itemsize, host_bytes)
         self._split, self._places, self._firsts, self._closed = split, places, firsts, threading.Event()
         options = grain.ReadOptions(num_threads=self.in_flight, prefetch_buffer_size=self.in_flight)
@@ -105,14 +102,11 @@ class Batches(Iterator[Batch]):
         Raises:
           UserError: names the example that cannot be read.
         """
-        start = time.perf_counter()
         try:
             return next(self._batches)
         except BaseException:
             self.close()
             raise
-        finally:
-            self.waited += time.perf_counter() - start
 
     def close(self) -> None:
         """Ends the threads, after the few examples that they are at."""
