@@ -5,4 +5,4 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
 .venv/bin/python -m ruff check .
-exec .venv/bin/python -m pytest --numprocesses=2 "$@"
+exec .venv/bin/python -m pytest --numprocesses=2 --dist=loadgroup "$@"

@@ -1,6 +1,7 @@
 """Eight host devices, of which a run takes one unless a test asks for more; no silent broadcasting; nobody's cache."""
 
 import os
+from contextlib import contextmanager
 
 import jax
 import numpy as np
@@ -25,9 +26,22 @@ def tiny():
     return load
 
 
-@pytest.fixture
-def compiled_quickly():
-    """Programs that run a few steps are compiled without most optimisations."""
+@contextmanager
+def _quickly():
     jax.config.update("jax_disable_most_optimizations", True)
     yield
     jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.fixture
+def compiled_quickly():
+    """Programs that run a few steps are compiled without most optimisations."""
+    with _quickly():
+        yield
+
+
+@pytest.fixture(scope="module")
+def all_compiled_quickly():
+    """``compiled_quickly`` for a whole module, its fixtures too."""
+    with _quickly():
+        yield

@@ -17,6 +17,9 @@ from aejax.studies.results.definitions import Experiment, Line, Row, config_of
 from aejax.studies.results.laboratory import Laboratory, Missing
 from aejax.sweep.members import DIVERGED
 
+# one process for all: they share what is trained
+pytestmark = [pytest.mark.xdist_group("results"), pytest.mark.usefixtures("all_compiled_quickly")]
+
 SHALLOW = Experiment("shallow", "main", ("--config=configs/shallow.py:tiny", "--config.sweep.seed=0,1,2"))
 ALONE = Experiment("alone", "main", ("--config=configs/shallow.py:tiny", "--config.seed=3"))
 FAR = Experiment("far", "main", ("--config=configs/shallow.py:tiny",), platform="tpu")

@@ -11,7 +11,7 @@ TINY = ["--config=configs/shallow.py:tiny", "--config.train.epochs=1", "--config
 TINY += ["--config.log.figure_epochs=()", "--config.mesh.devices=1"]
 BOLD = ["--config.optim.name=sgd", "--config.loss.likelihood=squared_error"]
 
-pytestmark = pytest.mark.usefixtures("compiled_quickly")
+pytestmark = pytest.mark.usefixtures("all_compiled_quickly")
 
 
 @pytest.fixture
