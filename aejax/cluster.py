@@ -73,7 +73,7 @@ def _of_variables(environment: Mapping[str, str]) -> Place | None:
         names[2] = "JOB_COMPLETION_INDEX"
     given = " ".join(f"{name}={environment.get(name, '')}" for name in names)
     coordinator, *numbers = (environment.get(name, "") for name in names)
-    if not all(number.isdigit() for number in numbers):
+    if not all(number.isdecimal() for number in numbers):
         raise UserError(f"{given}: accepted: HOST:PORT, how many processes there are, which this is, from 0")
     found = _whole(Place(coordinator, *map(int, numbers)), given)
     return found if found.processes > 1 else None

@@ -27,6 +27,7 @@ LOST = 75  # exit status where another process is gone: EX_TEMPFAIL of sysexits.
 WAIT = 300  # seconds for all processes to be there
 NOTICE = 40.0  # seconds in which a lost process is noticed at the latest
 IN_ORDER = 0  # told for a status that all agree on
+LINGER = 5.0  # seconds in which others get to what they are at
 KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 4}  # of a machine that is lost: 30 s in all
 
 
@@ -55,14 +56,16 @@ def join(found: Place) -> "Watch | None":
     patience.start()
     try:
         jax.distributed.initialize(**given, initialization_timeout=2 * WAIT, shutdown_timeout_seconds=60)
-        if jax.process_count() == 1:
-            return None
-        _refuse_uneven()
-        return Watch(host.strip("[]"))
+        alone = jax.process_count() == 1
     except (RuntimeError, ValueError) as error:
-        raise UserError(f"{who}: {' '.join(str(error).split())[:200]}") from None
+        twice = "another process says that it is this one" if "ALREADY_EXISTS" in str(error) else ""
+        raise UserError(f"{who}: {twice or ' '.join(str(error).split())[:200]}") from None
     finally:
         patience.cancel()
+    if alone:
+        return None
+    _refuse_unlike(found)
+    return Watch(host.strip("[]"))
 
 
 def _refuse_taken(port: int, who: str) -> None:
@@ -80,12 +83,18 @@ def _listening(port: int) -> socket.socket:
     return socket.create_server(("", port))
 
 
-def _refuse_uneven() -> None:
-    """All processes find so, and end."""
-    counts = collections.Counter(device.process_index for device in jax.devices())
-    if len(set(counts.values())) > 1:
-        told = ", ".join(f"{counts[process]} of process {process}" for process in sorted(counts))
-        raise UserError(f"devices: {told}; accepted: as many on each")
+def _refuse_unlike(found: Place) -> None:
+    """All processes find so, and end; process 0 after the others, which JAX would abort."""
+    devices = collections.Counter(device.process_index for device in jax.devices())
+    counts = [devices[process] for process in sorted(devices)]
+    what, accepted = "devices", "as many on each"
+    if len(set(counts)) == 1:
+        counts = told_by_all([found.processes])[:, 0].tolist()
+        what, accepted = "--processes", "the same for all"
+    if len(set(counts)) > 1:
+        time.sleep(LINGER if first() else 0)
+        told = ", ".join(f"{count} of process {process}" for process, count in enumerate(counts))
+        raise UserError(f"{what}: {told}; accepted: {accepted}")
 
 
 def _alone(who: str) -> None:
@@ -115,13 +124,14 @@ class Watch:
             while len(found) < jax.process_count() - 1:
                 try:
                     connection, _ = server.accept()
-                    connection.settimeout(WAIT)
-                    told = connection.recv(8)
                 except TimeoutError:
                     missing = sorted(set(range(1, jax.process_count())) - set(found))
                     raise UserError(f"processes {missing} have not reached process 0 after {WAIT} s") from None
-                if told[:4] == word:  # else somebody who does not belong here
-                    found[int.from_bytes(told[4:])] = _kept(connection)
+                connection.settimeout(LINGER)
+                with contextlib.suppress(OSError):  # else somebody who does not belong here
+                    told = connection.recv(8)
+                    if told[:4] == word:
+                        found[int.from_bytes(told[4:])] = _kept(connection)
         return sorted(found.items())
 
     def _connected(self, host: str) -> tuple[int, socket.socket]:
@@ -214,6 +224,11 @@ def end(status: int) -> None:
 def first() -> bool:
     """Whether this process writes what is written once."""
     return jax.process_index() == 0
+
+
+def several() -> bool:
+    """Whether other processes take part in the run."""
+    return jax.process_count() > 1
 
 
 def barrier(name: str) -> None:

@@ -12,6 +12,7 @@ from ml_collections import FrozenConfigDict
 
 from aejax import data, devices, distributed, logs, workdirs
 from aejax.data import Dataset
+from aejax.errors import UserError
 
 
 class Signals:
@@ -85,8 +86,11 @@ class Host:
         return devices.mesh(config.mesh.devices, config.mesh.model)
 
     def dataset(self, section: FrozenConfigDict) -> Dataset:
-        """What ``config.data`` names."""
-        return data.load(section)
+        """What ``config.data`` names, the same in every process."""
+        loaded = data.load(section)
+        if distributed.several():
+            _refuse_unlike(section.name, loaded)
+        return loaded
 
     def metrics(self, workdir: Path, step: int, tensorboard: bool) -> logs.Metrics:
         """Where the lines of metrics.jsonl go."""
@@ -121,6 +125,24 @@ class Beside(Host):
 
     def progress(self, total: int, step: int, batch: int, steps_per_epoch: int) -> logs.Untold:
         return logs.Untold()
+
+
+def _refuse_unlike(name: str, loaded: Dataset) -> None:
+    """
+    Raises:
+      UserError: another process has other images; in all of them.
+    """
+    splits = (loaded.train, loaded.valid, loaded.test)
+    prints = [split.fingerprint() for split in splits]
+    own = [*map(len, splits), *(half for crc in prints for half in divmod(crc, 2**16))]
+    told = distributed.told_by_all(own)
+    unlike = [i for i, numbers in enumerate(told) if (numbers != told[0]).any()]
+    if unlike:
+        counts = ", ".join(f"{told[i][0]} of train in process {i}" for i in (0, *unlike))
+        raise UserError(
+            f"config.data.name={name!r} is not the same in all processes ({counts}, or other images); accepted: the "
+            "same data for each"
+        )
 
 
 def of_process() -> Host:

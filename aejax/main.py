@@ -169,7 +169,10 @@ def _of_several(place: cluster.Place, train: Callable[[], int]) -> int:
     """Train as one of several processes, of which none waits in vain for another."""
     from aejax import distributed, host  # here, since JAX takes its time to import
 
-    watch = distributed.join(place)
+    try:
+        watch = distributed.join(place)
+    except UserError as error:
+        distributed.end(_status(error))  # at once: JAX, on its way out, would abort where process 0 is gone
     if watch is None:
         return train()
     with host.Signals():  # the run's own from here on: one that stops now does so as all agree

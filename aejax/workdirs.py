@@ -22,6 +22,8 @@ LOCK = ".lock"
 FREE = ("data.dir", "data.device_bytes", "train.steps_per_call", "log", "checkpoint.seconds", "checkpoint.keep", "mesh")
 FREE += ("sweep.placement", "sweep.at_once")
 
+LOCAL = ("data.dir",)  # in which processes of one run may differ
+
 _DISK = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up", errno.EROFS: "it is read-only"}
 _DISK |= {errno.EACCES: "no permission to write", errno.EPERM: "no permission to write"}
 
@@ -67,7 +69,7 @@ def opened(workdir: Path, config: Mapping) -> Iterator[Path]:
         process trains there; or it holds a run with another config.
     """
     with locked(workdir, f"--workdir={workdir}", "another --workdir") as lock:
-        _show(lock)
+        _show(lock, config)
         with _checked(workdir, config):
             yield workdir
 
@@ -77,9 +79,14 @@ def entered(workdir: Path, config: Mapping) -> Iterator[Path]:
     """The workdir that process 0 has ``opened``.
 
     Raises:
-      UserError: it is not here too, or as of ``opened``.
+      UserError: it is not here too, the config is another than that of process 0, or as of ``opened``.
     """
-    (shown,) = distributed.of_first([0])
+    shown, *told = distributed.of_first([0])
+    differ = differences(json.loads(bytes(told)), plain(config), LOCAL)
+    if differ:
+        raise UserError(
+            f"process 0 has another config than this one ({'; '.join(differ)}); accepted: the same command for all"
+        )
     try:
         seen = int((workdir / LOCK).read_text())
     except (OSError, ValueError):
@@ -90,14 +97,14 @@ def entered(workdir: Path, config: Mapping) -> Iterator[Path]:
         yield workdir
 
 
-def _show(lock: IO[str]) -> None:
-    """Write what other processes are to find in the folder, and tell them."""
+def _show(lock: IO[str], config: Mapping) -> None:
+    """Write what other processes are to find in the folder, and tell it to them, with the config."""
     shown = secrets.randbelow(2**31)
     lock.truncate(0)
     lock.write(str(shown))
     lock.flush()
     os.fsync(lock.fileno())
-    distributed.of_first([shown])
+    distributed.of_first([shown, *json.dumps(plain(config)).encode()])
 
 
 @contextmanager

@@ -35,6 +35,8 @@ SLURM |= {"SLURM_LOCALID": "0"}
         ([], {**SLURM, "SLURM_STEP_NODELIST": "n", "SLURM_STEP_NUM_NODES": "1", "SLURM_LOCALID": "2"},
          Place("n:61441", 4, 2, 2)),
         ([], {**SLURM, "SLURM_STEP_NODELIST": "n", "SLURM_NTASKS": "1"}, None),
+        ([], {**SLURM, "SLURM_STEP_NODELIST": "n", "SLURM_JOB_ID": "12290"}, Place("n:61442", 4, 2)),
+        ([], SLURM, None),  # a shell of sbatch, in no step
         ([], {"TPU_WORKER_HOSTNAMES": "a,b"}, Place("", -1, -1)),
         ([], {"TPU_WORKER_HOSTNAMES": "localhost"}, None),
     ],
@@ -51,6 +53,8 @@ def test_who_a_process_is(given, environment, found):
         (["--coordinator=h:7", "--processes=2", "--process=2"], {}, "--process=2: accepted"),
         (["--coordinator=h", "--processes=2", "--process=0"], {}, "--coordinator=h "),
         (["--coordinator=h:99999", "--processes=2", "--process=0"], {}, "--coordinator=h:99999 "),
+        (["--coordinator=h:0", "--processes=2", "--process=0"], {}, "--coordinator=h:0 "),
+        ([], {**VARIABLES, "JAX_NUM_PROCESSES": "²", "JAX_PROCESS_ID": "0"}, "JAX_NUM_PROCESSES=²"),
         (["--coordinator=auto", "--processes=2"], {}, "--processes=2 .*: accepted: --coordinator=auto alone"),
         ([], VARIABLES, "JAX_PROCESS_ID=: accepted"),
         ([], {**VARIABLES, "JAX_PROCESS_ID": "3"}, "JAX_PROCESS_ID=3: accepted"),

@@ -1,22 +1,23 @@
-"""Several processes as one run, which goes on whoever saved it, stopped or was lost."""
+"""Several processes as one run: what they agree on, and how they end; ``test_distributed_processes`` has real ones."""
 
-import json
-import os
+import queue
 import signal
 import socket
-import subprocess
-import sys
-import time
+import struct
+import threading
 
 import jax
 import numpy as np
 import pytest
 
-from aejax import distributed, host, main, train, workdirs
+from aejax import distributed, host, main, workdirs
 from aejax.checkpoint import Checkpoints
 from aejax.cluster import Place
+from aejax.distributed import Watch
 from aejax.errors import UserError
 from tests import configurations
+
+CONFIG = configurations.load("shallow")
 
 
 def test_alone_everything_is_agreed_on():
@@ -51,7 +52,7 @@ def test_a_connection_notices_a_machine_that_is_lost():
         (RuntimeError("gone"), ["settled", ("close", 1, False)]),
     ],
 )
-def test_a_status_that_not_all_agree_on_is_told_at_once(monkeypatch, ending, told):
+def test_a_status_that_not_all_agree_on_is_told_at_once(monkeypatch, capsys, ending, told):
     """What may come of another's being lost is not taken for this one's mistake."""
     seen = []
 
@@ -71,6 +72,80 @@ def test_a_status_that_not_all_agree_on_is_told_at_once(monkeypatch, ending, tol
     monkeypatch.setattr(distributed, "join", lambda place: Watch())
     assert main._of_several(Place("h:7", 2, 1), trained) == told[-1][1]
     assert seen == told
+    assert ("RuntimeError: gone" in capsys.readouterr().err) == isinstance(ending, RuntimeError)
+
+
+class Ended(Exception):
+    """Where a process would have."""
+
+
+@pytest.fixture
+def watched(monkeypatch):
+    """Process 0's watch of two others, the others' ends, and the statuses that it was to end with."""
+    statuses = queue.Queue()
+
+    def end(status):
+        statuses.put(status)
+        raise Ended
+
+    monkeypatch.setattr(distributed, "end", end)
+    monkeypatch.setattr(threading, "excepthook", lambda given: None)
+    pairs = [socket.socketpair() for _ in range(2)]
+    monkeypatch.setattr(Watch, "_accepted", lambda self: [(i, own) for i, (own, _) in enumerate(pairs, start=1)])
+    watch = Watch("")
+    yield watch, [other for _, other in pairs], statuses
+    watch._ended = True  # or the threads would end this very process
+    for _, other in pairs:
+        other.close()
+    for thread in watch._threads:
+        thread.join()
+
+
+@pytest.mark.parametrize(("told", "status"), [(b"", distributed.LOST), (b"\x02", 2), (b"\x82", 130)])
+def test_who_is_lost_or_ends_alone_ends_process_0_which_tells_the_rest(watched, capsys, told, status):
+    _, (one, other), statuses = watched
+    one.sendall(told)
+    one.shutdown(socket.SHUT_WR)
+    assert statuses.get(timeout=30) == status and other.recv(1) == bytes([status])
+    assert ("is gone" in capsys.readouterr().err) == (told == b"")
+
+
+def test_process_0_ends_last(watched, monkeypatch):
+    watch, others, statuses = watched
+    shut = []
+    monkeypatch.setattr(jax.distributed, "shutdown", lambda: shut.append([t.is_alive() for t in watch._threads]))
+    closing = threading.Thread(target=watch.close, args=(143, True))
+    closing.start()
+    others[0].sendall(b"\0")
+    closing.join(0.2)
+    assert not shut
+    others[1].sendall(b"\0")
+    closing.join(30)
+    assert shut == [[False, False]] and statuses.empty()
+
+
+def test_strangers_that_connect_are_no_processes(monkeypatch):
+    """One that speaks otherwise, one that resets, one that says nothing."""
+    monkeypatch.setattr(distributed, "LINGER", 0.1)
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    clients = []
+
+    def told(numbers):
+        def connect():
+            return clients.append(socket.create_connection(("127.0.0.1", numbers[0]))) or clients[-1]
+
+        connect().sendall(b"GET / HTTP")
+        reset = connect()
+        reset.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        reset.close()
+        connect()
+        connect().sendall(bytes(numbers[5:]) + (1).to_bytes(4))
+
+    monkeypatch.setattr(distributed, "_of_first", told)
+    ((number, connection),) = Watch.__new__(Watch)._accepted()
+    assert number == 1 and connection.getpeername()[1] == clients[-1].getsockname()[1]
+    for one in (connection, *clients):
+        one.close()
 
 
 # -- checkpoints of several
@@ -105,181 +180,50 @@ def test_a_step_is_out_of_the_way_before_any_process_replaces_it(saved, monkeypa
     assert saved.read(2, {}).meta == {"again": True} and not list(saved.folder.glob("replaced_*"))
 
 
-# -- two real processes of four devices each
+# -- what all have to have alike
 
 
-CONFIG = ["--config=configs/shallow.py:tiny", "--config.mesh.devices=0", "--config.log.tensorboard=false"]
-CONFIG += ["--config.train.epochs=8", "--config.train.steps_per_call=20", "--config.checkpoint.seconds=0"]
-CHANGES = {"mesh.devices": 0, "train.epochs": 8, "train.steps_per_call": 20, "checkpoint.seconds": 0.0}
-LAST = 8 * 40
+def test_unlike_numbers_of_processes_are_refused(monkeypatch):
+    """JAX goes by process 0's."""
+    monkeypatch.setattr(distributed, "LINGER", 0.0)
+    monkeypatch.setattr(distributed, "told_by_all", lambda own: np.asarray([[2], own]))
+    distributed._refuse_unlike(Place("h:7", 2, 1))
+    with pytest.raises(UserError, match="--processes: 2 of process 0, 3 of process 1; accepted: the same for all"):
+        distributed._refuse_unlike(Place("h:7", 3, 1))
 
 
-class Two:
-    """Two processes that train as one run."""
+def test_data_that_differ_are_refused(monkeypatch):
+    digits = CONFIG.data
+    own = host.Host().dataset(digits)
+    told = []
 
-    def __init__(self, *workdirs, log, began=("-m", "aejax.main"), devices=(4, 4)):
-        """Of each process its workdir, how Python is begun, and the number of devices; of workdirs one is for both."""
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            port = server.getsockname()[1]
-        environments = [os.environ | {"JAX_NUM_CPU_DEVICES": str(n), "JAX_PLATFORMS": "cpu"} for n in devices]
-        command = [sys.executable, *began, *CONFIG, f"--coordinator=127.0.0.1:{port}", "--processes=2"]
-        self.logs = [(log.with_name(f"{log.name}_{i}")) for i in (0, 1)]
-        self.processes = [
-            subprocess.Popen(
-                [*command, f"--process={i}", f"--workdir={workdirs[i % len(workdirs)]}"],
-                stdout=self.logs[i].open("w"), stderr=subprocess.STDOUT, env=environments[i],
-            )
-            for i in (0, 1)
-        ]  # fmt: skip
+    def by_all(numbers):
+        told.append(list(numbers))
+        return np.asarray([told[0], numbers])
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        for process in self.processes:
-            process.kill()
-            process.wait()
-
-    def saved_beyond(self, workdir, step):
-        """Waits until a step beyond this one is saved; the newest."""
-        until = time.monotonic() + 200
-        while time.monotonic() < until and None in [p.poll() for p in self.processes]:
-            there = Checkpoints(workdir).steps()
-            if there and there[-1] > step:
-                return there[-1]
-            time.sleep(0.05)
-        raise AssertionError([log.read_text()[-2000:] for log in self.logs])
-
-    def statuses(self):
-        return [process.wait(timeout=200) for process in self.processes]
-
-
-def lines(workdir):
-    """The lines of metrics.jsonl, as numbers by step and split."""
-    rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
-    return {(row["step"], row["split"]): (row["loss"], row["reconstruction"]) for row in rows}
-
-
-def same(found, expected):
-    assert found.keys() == expected.keys()
-    for key, values in expected.items():
-        np.testing.assert_allclose(found[key], values, rtol=1e-3, err_msg=str(key))
-
-
-def config(**changes):
-    return configurations.load("shallow", {**CHANGES, "log.figure_epochs": (0, 1, 2, 5, 10, 20, 50, 100), **changes})
-
-
-@pytest.fixture(scope="module")
-def alone(tmp_path_factory):
-    """What one process with one device makes of the run."""
-    folder = tmp_path_factory.mktemp("alone")
-    assert train.run(config(**{"mesh.devices": 1, "checkpoint.keep": 1000}), folder) == 0
-    return folder
-
-
-def test_stopped_by_a_signal_to_one_then_lost_by_a_kill_then_ended_by_one_process(alone, tmp_path):
-    """The other process of a killed one ends in bounded time with a line that says why, and status 75."""
-    workdir = tmp_path / "run"
-    with Two(workdir, log=tmp_path / "first") as two:
-        two.saved_beyond(workdir, 0)
-        two.processes[1].send_signal(signal.SIGTERM)
-        assert two.statuses() == [143, 143]
-        assert "the same command goes on from there" in two.logs[0].read_text()
-    stopped = Checkpoints(workdir).steps()[-1]
-    assert 0 < stopped < LAST
-    with Two(workdir, log=tmp_path / "second") as two:
-        two.saved_beyond(workdir, stopped)
-        two.processes[0].kill()
-        began = time.monotonic()
-        assert two.processes[1].wait(timeout=60) == distributed.LOST
-        assert time.monotonic() - began < 60
-        assert "aejax: process 0 of this run is gone; started again, all of them go on" in two.logs[1].read_text()
-        assert f"going on from step {stopped} of {LAST}" in two.logs[0].read_text()
-    assert Checkpoints(workdir).steps()[-1] > stopped
-    assert train.run(config(**{"mesh.devices": 1}), workdir) == 0
-    same(lines(workdir), lines(alone))
-
-
-def test_two_processes_end_what_one_began(alone, tmp_path):
-    workdir = tmp_path / "run"
-    half = Checkpoints(alone).steps()[len(Checkpoints(alone).steps()) // 2]
-    for path in (alone / "config.json", alone / "metrics.jsonl"):
-        workdir.mkdir(exist_ok=True)
-        (workdir / path.name).write_bytes(path.read_bytes())
-    subprocess.run(["cp", "-r", str(alone / "checkpoints"), str(workdir)], check=True)
-    for step in Checkpoints(workdir).steps():
-        if step > half:
-            subprocess.run(["rm", "-r", str(workdir / "checkpoints" / str(step))], check=True)
-    with Two(workdir, log=tmp_path / "log") as two:
-        assert two.statuses() == [0, 0]
-        told = two.logs[0].read_text()
-        assert f"going on from step {half} of {LAST}" in told and f"{LAST} steps" in told
-        assert "going on" not in two.logs[1].read_text() and "loss" not in two.logs[1].read_text()  # one of them tells
-    same(lines(workdir), lines(alone))
-    assert sorted(path.name for path in (workdir / "figures").iterdir()) == ["epoch_0005.png", "epoch_0008.png"]
-
-
-def test_a_process_whose_others_do_not_come_says_so():
-    code = "from aejax import cluster, distributed; distributed.WAIT = 2; "
-    code += "distributed.join(cluster.Place('127.0.0.1:9', 2, 1))"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
-    assert found.returncode == distributed.LOST
-    assert "aejax: process 1 of 2 at 127.0.0.1:9: the others are not there after 2 s" in found.stderr
-
-
-def test_processes_that_do_not_share_the_folder_are_told_and_end_alike(tmp_path):
-    with Two(tmp_path / "mine", tmp_path / "yours", log=tmp_path / "log") as two:
-        assert two.statuses() == [2, 2]
-        assert f"--workdir={tmp_path / 'yours'} is not the folder of process 0" in two.logs[1].read_text()
-
-
-SENDS = """
-import os, signal, sys
-from aejax import data, main
-load = data.load
-def stopped(section):
-    if "--process=1" in sys.argv:
-        for _ in range({times}):
-            os.kill(os.getpid(), signal.{name})
-    return load(section)
-data.load = stopped
-sys.exit(main.main())
-"""
-
-
-def sends(name, times):
-    return ("-c", SENDS.format(name=name, times=times))
-
-
-def test_a_signal_before_the_first_step_stops_all_in_good_order(tmp_path):
-    with Two(tmp_path / "run", log=tmp_path / "log", began=sends("SIGTERM", 1)) as two:
-        assert two.statuses() == [143, 143]
-        assert "stopped at step 0 of" in two.logs[0].read_text()
-    assert Checkpoints(tmp_path / "run").steps() == [0]
-
-
-def test_ctrl_c_twice_ends_all_at_once(tmp_path):
-    with Two(tmp_path / "run", log=tmp_path / "log", began=sends("SIGINT", 2)) as two:
-        assert two.statuses() == [130, 130]
-        assert "process 1 of this run has ended with status 130" in two.logs[0].read_text()
-
-
-def test_processes_with_unlike_numbers_of_devices_are_refused(tmp_path):
-    with Two(tmp_path / "run", log=tmp_path / "log", devices=(4, 2)) as two:
-        assert two.statuses() == [2, 2]
-        assert "devices: 4 of process 0, 2 of process 1; accepted: as many on each" in two.logs[1].read_text()
-    assert not (tmp_path / "run").exists()
+    monkeypatch.setattr(distributed, "several", lambda: True)
+    monkeypatch.setattr(distributed, "told_by_all", by_all)
+    assert len(host.Host().dataset(digits).train) == len(own.train)
+    own.train.images[0, 0, 0, 0] += 1
+    monkeypatch.setattr(host.data, "load", lambda section: own)
+    with pytest.raises(UserError, match="'digits' is not the same in all processes .1294 of train in process 0, "):
+        host.Host().dataset(digits)
 
 
 def test_a_workdir_shows_what_the_others_look_for(tmp_path, monkeypatch):
     shown = []
     monkeypatch.setattr(distributed, "of_first", lambda numbers: shown.extend(numbers) or list(numbers))
-    with workdirs.opened(tmp_path, config()):
-        assert (tmp_path / workdirs.LOCK).read_text() == str(shown[-1])
-        monkeypatch.setattr(distributed, "of_first", lambda numbers: shown[:1])
-        with workdirs.entered(tmp_path, config()) as folder:
+    with workdirs.opened(tmp_path, CONFIG):
+        assert (tmp_path / workdirs.LOCK).read_text() == str(shown[0])
+        with pytest.raises(UserError, match="another process trains there"), workdirs.opened(tmp_path, CONFIG):
+            pass
+        assert (tmp_path / workdirs.LOCK).read_text() == str(shown[0]), "it is the first's"
+        monkeypatch.setattr(distributed, "of_first", lambda numbers: shown)
+        with workdirs.entered(tmp_path, CONFIG) as folder:
             assert folder == tmp_path
-        monkeypatch.setattr(distributed, "of_first", lambda numbers: [shown[0] + 1])
-        with pytest.raises(UserError, match="not the folder of process 0"), workdirs.entered(tmp_path, config()):
+        workdirs.write_config(tmp_path, configurations.load("shallow", {"seed": 7}))
+        with pytest.raises(UserError, match="seed: 7 -> 0"), workdirs.entered(tmp_path, CONFIG):
+            pass
+        monkeypatch.setattr(distributed, "of_first", lambda numbers: [shown[0] + 1, *shown[1:]])
+        with pytest.raises(UserError, match="not the folder of process 0"), workdirs.entered(tmp_path, CONFIG):
             pass
