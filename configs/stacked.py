@@ -7,7 +7,8 @@ of the workdir.
     python -m aejax.main --config=configs/stacked.py         # 784-500-250-100, 3,600 digits: 19 s on two cores in all
     python -m aejax.main --config=configs/stacked.py:mnist   # 784-1000-1000-1000, 59,000 digits
 
-``:mnist`` is what the row ``stacked`` of ``python -m aejax.studies.results`` fine-tunes.
+``:mnist`` is what the row ``stacked`` of ``python -m aejax.studies.results`` fine-tunes: over seeds 0, 1 and 2 98.63 ±
+.04 % of test is right, and 98.43 ± .04 % without noise.
 
 Cross-entropy per pixel on the clean test digits at seed 0: .1086.
 """
