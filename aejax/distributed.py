@@ -15,7 +15,8 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -43,29 +44,36 @@ def join(found: Place) -> "Watch | None":
     """
     jax.config.update("jax_enable_recoverability", True)  # or JAX would abort where ``Watch`` ends in good order
     jax.config.update("jax_enable_preemption_service", False)  # which would take SIGTERM from ``host.Signals``
-    given = {}
-    if found.coordinator:
-        given = {"coordinator_address": found.coordinator, "num_processes": found.processes}
-        given |= {"process_id": found.process, "cluster_detection_method": "deactivate"}
-        given |= {"local_device_ids": [found.local_device]} if found.local_device >= 0 and _accelerated() else {}
+    given = _given(found)
     host, _, port = found.coordinator.rpartition(":")
     who = f"process {found.process} of {found.processes} at {found.coordinator}" if given else "--coordinator=auto"
     if given and not found.process:
         _refuse_taken(int(port), who)
-    patience = threading.Timer(WAIT, _alone, [who])  # JAX itself would abort
-    patience.start()
     try:
-        jax.distributed.initialize(**given, initialization_timeout=2 * WAIT, shutdown_timeout_seconds=60)
-        alone = jax.process_count() == 1
+        with _patience(who):
+            jax.distributed.initialize(**given, initialization_timeout=2 * WAIT, shutdown_timeout_seconds=60)
+            alone = jax.process_count() == 1
+        if alone:
+            return None
+        _refuse_unlike(found)
+        return Watch(host.strip("[]"))
     except (RuntimeError, ValueError) as error:
         twice = "another process says that it is this one" if "ALREADY_EXISTS" in str(error) else ""
         raise UserError(f"{who}: {twice or ' '.join(str(error).split())[:200]}") from None
-    finally:
-        patience.cancel()
-    if alone:
-        return None
-    _refuse_unlike(found)
-    return Watch(host.strip("[]"))
+
+
+def _given(found: Place) -> dict[str, Any]:
+    """What JAX is told; nothing where it is to find out by itself."""
+    if not found.coordinator:
+        return {}
+    own = {"local_device_ids": [found.local_device]} if found.local_device >= 0 and _accelerated() else {}
+    return {
+        "coordinator_address": found.coordinator,
+        "num_processes": found.processes,
+        "process_id": found.process,
+        "cluster_detection_method": "deactivate",
+        **own,
+    }
 
 
 def _refuse_taken(port: int, who: str) -> None:
@@ -95,6 +103,17 @@ def _refuse_unlike(found: Place) -> None:
         time.sleep(LINGER if first() else 0)
         told = ", ".join(f"{count} of process {process}" for process, count in enumerate(counts))
         raise UserError(f"{what}: {told}; accepted: {accepted}")
+
+
+@contextlib.contextmanager
+def _patience(who: str) -> Iterator[None]:
+    """Within it the others are waited for so long; JAX itself would abort."""
+    timer = threading.Timer(WAIT, _alone, [who])
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _alone(who: str) -> None:
