@@ -25,7 +25,7 @@ from aejax.errors import UserError
 from aejax.studies import command
 from aejax.studies.results import figures, table
 from aejax.studies.results.definitions import FOLDER, Line, Row
-from aejax.studies.results.laboratory import Laboratory, Missing, alone
+from aejax.studies.results.laboratory import Laboratory, Missing, alone, left
 from aejax.studies.results.rows import ROWS
 from aejax.studies.runs import Stopped
 
@@ -77,7 +77,7 @@ def write(folder: Path, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
       folder: of the results; what is known there of a line stays where the rows have no figure of it.
       rows: as ``gather`` gives them.
     """
-    rows = table.kept(rows, _read(folder / JSON))
+    rows = table.kept(rows, left(folder / JSON, _rows) or [])
     for row in rows:
         picture = folder / f"results_{row['name']}.png"
         if drawn := figures.draw(row):
@@ -92,7 +92,7 @@ def write(folder: Path, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def publish(into: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Put the table into a file and its numbers into ``.readme`` beside it, where those stay that the rows have not."""
-    rows = table.kept(rows, _read(into.parent / NUMBERS))
+    rows = table.kept(rows, left(into.parent / NUMBERS, _rows) or [])
     files.write_text(into, _put(into, table.markdown(rows)))
     files.write_json(into.parent / NUMBERS, {"study": "results", "rows": rows})
 
@@ -106,12 +106,8 @@ def _put(into: Path, told: str) -> str:
         raise UserError(f"--publish={into}: {error}") from None
 
 
-def _read(path: Path) -> list[dict[str, Any]]:
-    try:
-        return [{**row, "lines": list(row["lines"])} for row in files.read_json(path)["rows"]] if path.exists() else []
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        told = f"{path} is not as this command leaves it ({type(error).__name__}: {error})"
-        raise UserError(f"{told}; accepted: move it away") from None
+def _rows(numbers: Any) -> list[dict[str, Any]]:
+    return [{**row, "lines": list(row["lines"])} for row in numbers["rows"]]
 
 
 @contextmanager

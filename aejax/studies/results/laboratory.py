@@ -9,7 +9,7 @@ import gc
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ class Laboratory:
         """
         self.folder = folder
         self._lock = threading.Lock()
-        self._experiments = _remembered(folder / STATE)
+        self._experiments = left(folder / STATE, _experiments, "move it away, or another --folder") or {}
         self._failed: dict[Experiment, str] = {}
 
     # -- training
@@ -220,15 +220,21 @@ class Laboratory:
             files.write_text(self.folder / STATE, json.dumps(state, indent=1, ensure_ascii=False) + "\n")
 
 
-def _remembered(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        return {}
+def left(path: Path, take: Callable[[Any], Any], accepted: str = "move it away") -> Any:
+    """What ``take`` takes from the JSON that this command left; nothing where there is none.
+
+    Raises:
+      UserError: it is not as the command leaves it.
+    """
     try:
-        every = files.read_json(path)["experiments"]
-        return {name: {**known, "answers": dict(known["answers"])} for name, known in every.items()}
+        return take(files.read_json(path)) if path.exists() else None
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         told = f"{path} is not as this command leaves it ({type(error).__name__}: {error})"
-        raise UserError(f"{told}; accepted: move it away, or another --folder") from None
+        raise UserError(f"{told}; accepted: {accepted}") from None
+
+
+def _experiments(state: Any) -> dict[str, Any]:
+    return {name: {**known, "answers": dict(known["answers"])} for name, known in state["experiments"].items()}
 
 
 def alone(folder: Path) -> AbstractContextManager[Any]:
