@@ -1,6 +1,7 @@
 """Eight host devices, of which a run takes one unless a test asks for more; no silent broadcasting; nobody's cache."""
 
 import os
+import signal
 from contextlib import contextmanager
 
 import jax
@@ -11,6 +12,7 @@ os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"  # of the processes that te
 jax.config.update("jax_enable_compilation_cache", False)
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell began this in the background
 
 
 @pytest.fixture
@@ -26,24 +28,29 @@ def tiny():
     return load
 
 
+def _optimise(wanted: bool) -> None:
+    jax.config.update("jax_disable_most_optimizations", not wanted)
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = str(not wanted).lower()  # of the processes that tests start
+
+
+_optimise(False)  # programs that run a few steps take longer to optimise than to run
+
+
 @contextmanager
-def _quickly():
-    jax.config.update("jax_disable_most_optimizations", True)
-    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "true"  # of the processes that tests start
+def _optimised():
+    _optimise(True)
     yield
-    del os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"]
-    jax.config.update("jax_disable_most_optimizations", False)
+    _optimise(False)
 
 
 @pytest.fixture
-def compiled_quickly():
-    """Programs that run a few steps are compiled without most optimisations."""
-    with _quickly():
-        yield
+def optimised():
+    """A context within which programs are compiled as users compile them."""
+    return _optimised
 
 
 @pytest.fixture(scope="module")
-def all_compiled_quickly():
-    """``compiled_quickly`` for a whole module, its fixtures too."""
-    with _quickly():
+def all_optimised():
+    """All programs of a module are, its fixtures' too."""
+    with _optimised():
         yield

@@ -8,8 +8,6 @@ from aejax import train
 from aejax.analysis import command, report
 from tests import configurations
 
-pytestmark = pytest.mark.usefixtures("all_compiled_quickly")
-
 # One config of each kind of code and net.
 KINDS = ("allconv", "classifier", "conv_wta", "hashing", "text", "topk", "vae", "vqvae")
 

@@ -163,7 +163,7 @@ def test_the_experiments_are_sweeps_of_configs():
 # -- aejax's worker
 
 
-def test_aejax_trains_the_same_models_together_and_one_after_another(compiled_quickly, monkeypatch, tmp_path):
+def test_aejax_trains_the_same_models_together_and_one_after_another(monkeypatch, tmp_path):
     load = experiments.load
 
     def plain(*asked):

@@ -11,8 +11,6 @@ from aejax import start, train
 from aejax.errors import UserError
 from tests import configurations
 
-pytestmark = pytest.mark.usefixtures("all_compiled_quickly")
-
 SMALL = {
     **{"classifier.on": "hidden", "encoder.widths": (16,)},
     **{"train.batch_size": 20, "train.epochs": 1, "optim.learning_rate": 5e-3},

@@ -126,7 +126,7 @@ def test_docstrings_say_what_it_is_and_how_to_run_it(name):
 
 
 @pytest.mark.parametrize("name", configurations.NAMES)
-def test_tiny_runs_falls_and_loads(name, tmp_path, compiled_quickly):
+def test_tiny_runs_falls_and_loads(name, tmp_path):
     config = configurations.load(name)
     assert train.run(config, tmp_path) == 0
     losses = [json.loads(line)["loss"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]

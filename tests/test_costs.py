@@ -67,7 +67,7 @@ def test_a_step_of_a_dense_net_has_the_products_counted_by_hand():
 
 
 @pytest.mark.parametrize("name", ["conv", "allconv", "deep", "vae", "wta", "conv_wta", "classifier"])
-def test_products_are_those_that_the_bench_counts_from_the_net_in_words(name, compiled_quickly):
+def test_products_are_those_that_the_bench_counts_from_the_net_in_words(name):
     config = nets.load(f"{name}:tiny")
     dataset = data.load(config.data)
     described = nets.describe(config, dataset.shape, len(dataset.classes))
@@ -126,7 +126,7 @@ def test_memory_is_that_of_the_program_that_trains():
     assert costs.step(made).memory == costs.program(stretch.compile()).memory
 
 
-def test_a_dense_net_is_split_over_eight_devices(compiled_quickly):
+def test_a_dense_net_is_split_over_eight_devices():
     step = costs.step(trainer(changes={"mesh.devices": 8, "train.batch_size": 60}))
     assert step.batch.shape == (64, 8, 8, 1) and step.batch.bytes_a_device == 8 * SIDE
     assert step.products == (2 + 2 + 1) * 2 * SIDE * SIZE * 64, "padding is computed too"

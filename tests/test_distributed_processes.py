@@ -15,7 +15,7 @@ from aejax import distributed, train
 from aejax.checkpoint import Checkpoints
 from tests import configurations
 
-pytestmark = [pytest.mark.xdist_group("distributed"), pytest.mark.usefixtures("all_compiled_quickly")]
+pytestmark = pytest.mark.xdist_group("distributed")
 
 CONFIG = ["--config=configs/shallow.py:tiny", "--config.mesh.devices=0", "--config.log.tensorboard=false"]
 CONFIG += ["--config.train.epochs=8", "--config.train.steps_per_call=20", "--config.checkpoint.seconds=0"]

@@ -9,7 +9,7 @@ from tests import configurations
 
 
 @pytest.fixture(autouse=True)
-def at_the_root(monkeypatch, compiled_quickly):
+def at_the_root(monkeypatch):
     monkeypatch.chdir(configurations.ROOT)
 
 

@@ -11,8 +11,6 @@ from aejax import data, files, greedy, train
 from aejax.train import Pace
 from tests import configurations
 
-pytestmark = pytest.mark.usefixtures("all_compiled_quickly")
-
 
 @pytest.fixture(scope="module")
 def stacked(tmp_path_factory):

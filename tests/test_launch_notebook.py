@@ -30,7 +30,7 @@ def test_it_is_a_notebook_without_outputs(notebook):
     assert not any(path in PATH.read_text() for path in ("/home/", "/root/", "/work/", "/tmp/", "/Users/", "/content/"))
 
 
-def test_every_cell_runs(notebook, tmp_path, monkeypatch, compiled_quickly):
+def test_every_cell_runs(notebook, tmp_path, monkeypatch):
     monkeypatch.setenv("AEJAX_PRESET", "tiny")
     for name in ("aejax", "configs"):
         (tmp_path / name).symlink_to(configurations.ROOT / name)

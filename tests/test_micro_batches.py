@@ -10,7 +10,6 @@ from aejax import checks, codes, main, micro_batches, model, parts, penalties, s
 from aejax.errors import UserError
 from tests import configurations
 
-pytestmark = pytest.mark.usefixtures("all_compiled_quickly")
 SHAPE = (8, 8, 1)
 # what is drawn is drawn anew for each part; without it the parts are the whole
 STILL = {"corruption.name": "none", "encoder.dropout": 0.0, "decoder.dropout": 0.0, "data.binarise": "none"}

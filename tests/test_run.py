@@ -6,8 +6,6 @@ from aejax import train
 from aejax.errors import UserError
 from tests import configurations
 
-pytestmark = pytest.mark.usefixtures("all_compiled_quickly")
-
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):

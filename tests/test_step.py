@@ -81,12 +81,13 @@ def test_one_step_is_the_gradient_step_by_hand(tiny, images):
 
 
 @pytest.mark.parametrize("name", configurations.NAMES)
-def test_a_config_trains_alike_however_it_is_cut_and_on_two_and_eight_devices(request, tiny, images, name):
+def test_a_config_trains_alike_however_it_is_cut_and_on_two_and_eight_devices(tiny, images, optimised, name):
     """Six steps at once equal one, three and two, bit for bit, by one compiled program, and those on two and eight
     devices up to the order of sums; a batch of 20 is padded on eight. On one batch over and over the loss falls."""
     config = tiny(name, {"train.batch_size": 20, "optim.warmup": 0.0, "optim.learning_rate": 3e-3})
-    p = Program(config, images)
-    whole = jax.device_get((p.run(6).state, p.sums))
+    with optimised():
+        p = Program(config, images)
+        whole = jax.device_get((p.run(6).state, p.sums))
     parts = jax.device_get((p.start().run(1).run(3).run(2).state, p.sums))
     close(whole, parts, rtol=0, atol=0)
     p.start()
@@ -98,7 +99,6 @@ def test_a_config_trains_alike_however_it_is_cut_and_on_two_and_eight_devices(re
     assert losses[-1] < 0.97 * losses[0]
     assert p.compiled._cache_size() == 1
     three = p.start().run(3)
-    request.getfixturevalue("compiled_quickly")
     for count in (2, 8):
         split = Program(config, images, count).run(3)
         close(three.sums, split.sums, rtol=1e-4, atol=1e-4)

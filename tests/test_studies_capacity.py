@@ -17,8 +17,6 @@ from aejax.studies.variance import decompose
 from aejax.tables import Mean
 from tests import configurations
 
-pytestmark = pytest.mark.usefixtures("all_compiled_quickly")
-
 TINY = ["--config=configs/shallow.py:tiny", "--config.mesh.devices=1", "--config.train.epochs=1"]
 
 

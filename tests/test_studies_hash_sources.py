@@ -13,8 +13,6 @@ from aejax.studies import hash_sources, hash_sources_report
 from aejax.tables import mean_std
 from tests import configurations
 
-pytestmark = pytest.mark.usefixtures("all_compiled_quickly")
-
 COMMON = ["--config=configs/hashing.py:tiny", "--config.mesh.devices=1", "--seeds=3", "--queries=100"]
 
 

@@ -15,8 +15,6 @@ from aejax.studies.pretraining import numbers_of_labels, of_classifier, schedule
 from aejax.tables import mean_std
 from tests import configurations
 
-pytestmark = pytest.mark.usefixtures("all_compiled_quickly")
-
 COMMON = ["--config=configs/deep.py:tiny", "--config.mesh.devices=1", "--config.train.epochs=2", "--seeds=3,7"]
 
 

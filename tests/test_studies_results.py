@@ -18,7 +18,7 @@ from aejax.studies.results.laboratory import Laboratory, Missing
 from aejax.sweep.members import DIVERGED
 
 # one process for all: they share what is trained
-pytestmark = [pytest.mark.xdist_group("results"), pytest.mark.usefixtures("all_compiled_quickly")]
+pytestmark = pytest.mark.xdist_group("results")
 
 SHALLOW = Experiment("shallow", "main", ("--config=configs/shallow.py:tiny", "--config.sweep.seed=0,1,2"))
 ALONE = Experiment("alone", "main", ("--config=configs/shallow.py:tiny", "--config.seed=3"))

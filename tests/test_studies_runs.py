@@ -16,8 +16,6 @@ from aejax.studies.runs import Stopped, remembered, whole_numbers
 from aejax.tables import Mean, mean_std
 from tests import configurations
 
-pytestmark = pytest.mark.usefixtures("all_compiled_quickly")
-
 COMMON = ["--config=configs/shallow.py:tiny", "--config.mesh.devices=1", "--config.train.epochs=2", "--seeds=3,7"]
 COMMON += ["--config.sweep.at_once=1"]  # in order
 

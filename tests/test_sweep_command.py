@@ -11,8 +11,6 @@ TINY = ["--config=configs/shallow.py:tiny", "--config.train.epochs=1", "--config
 TINY += ["--config.log.figure_epochs=()", "--config.mesh.devices=1"]
 BOLD = ["--config.optim.name=sgd", "--config.loss.likelihood=squared_error"]
 
-pytestmark = pytest.mark.usefixtures("all_compiled_quickly")
-
 
 @pytest.fixture
 def sweep(tmp_path, monkeypatch, capsys):

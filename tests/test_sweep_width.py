@@ -36,7 +36,6 @@ def test_padding_fills_each_block_and_is_undone():
     np.testing.assert_array_equal(padding.cut(rows, 2, np.zeros((2, 3))), [[0, 1, 2], [3, 4, 5]])
 
 
-@pytest.mark.usefixtures("compiled_quickly")
 @pytest.mark.parametrize("name", CASES)
 def test_a_narrow_member_is_the_run_alone(tmp_path, name):
     changes = {"train.epochs": 1, "data.labels": 200, "sweep.placement": "stacked", **CASES[name]}

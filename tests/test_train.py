@@ -20,6 +20,8 @@ from aejax.checkpoint import Checkpoints
 from aejax.errors import UserError
 from tests import configurations
 
+pytestmark = pytest.mark.usefixtures("all_optimised")
+
 ROOT = configurations.ROOT
 OFTEN = {"train.epochs": 4, "train.steps_per_call": 5, "checkpoint.seconds": 0.0, "checkpoint.best": True}
 
