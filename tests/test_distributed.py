@@ -91,6 +91,8 @@ def watched(monkeypatch):
     monkeypatch.setattr(distributed, "end", end)
     monkeypatch.setattr(threading, "excepthook", lambda given: None)
     pairs = [socket.socketpair() for _ in range(2)]
+    for _, other in pairs:
+        other.settimeout(10)
     monkeypatch.setattr(Watch, "_accepted", lambda self: [(i, own) for i, (own, _) in enumerate(pairs, start=1)])
     watch = Watch("")
     yield watch, [other for _, other in pairs], statuses
