@@ -52,7 +52,7 @@ def join(found: Place) -> "Watch | None":
     try:
         with _patience(who):
             jax.distributed.initialize(**given, initialization_timeout=2 * WAIT, shutdown_timeout_seconds=60)
-            alone = jax.process_count() == 1
+            alone = not several()
         if alone:
             return None
         _refuse_unlike(found)
@@ -252,7 +252,7 @@ def several() -> bool:
 
 def barrier(name: str) -> None:
     """Wait until all processes are here."""
-    if jax.process_count() > 1:
+    if several():
         from jax.experimental import multihost_utils
 
         multihost_utils.sync_global_devices(name)
@@ -260,7 +260,7 @@ def barrier(name: str) -> None:
 
 def told_by_all(numbers: Sequence[int]) -> np.ndarray:
     """[processes, n]: the whole numbers that each process gives, as many each."""
-    if jax.process_count() == 1:
+    if not several():
         return np.asarray([numbers], np.int32)
     from jax.experimental import multihost_utils
 
@@ -269,7 +269,7 @@ def told_by_all(numbers: Sequence[int]) -> np.ndarray:
 
 def of_first(numbers: Sequence[int]) -> list[int]:
     """The whole numbers that process 0 gives, however many it has."""
-    if jax.process_count() == 1:
+    if not several():
         return list(numbers)
     (count,) = _of_first([len(numbers)])
     return _of_first((list(numbers) + [0] * count)[:count]) if count else []

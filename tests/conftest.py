@@ -39,8 +39,10 @@ _optimise(False)  # programs that run a few steps take longer to optimise than t
 @contextmanager
 def _optimised():
     _optimise(True)
-    yield
-    _optimise(False)
+    try:
+        yield
+    finally:
+        _optimise(False)
 
 
 @pytest.fixture
