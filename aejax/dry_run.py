@@ -55,8 +55,7 @@ def _trainer(config: FrozenConfigDict, dataset: Dataset) -> Trainer:
 def _told_of_sweep(config: FrozenConfigDict, load: Callable) -> FrozenConfigDict:
     """Print what a sweep has, and give the config of its largest member."""
     every = members.members(config, Path())
-    together.check(config.sweep.placement, config.sweep.at_once)
-    together.refuse_shared(every)
+    together.check(every, config.sweep.placement, config.sweep.at_once)
     counted = [_parameters(models.program(m.config), load(m.config.data)) for m in every]
     largest = max(range(len(every)), key=counted.__getitem__)
     least, most = min(counted), max(counted)

@@ -35,8 +35,7 @@ def run(config: FrozenConfigDict, workdir: Path | str) -> int:
     checks.check(config)
     every = members.members(config, Path(workdir))
     section = config.sweep
-    together.check(section.placement, section.at_once)
-    together.refuse_shared(every)
+    together.check(every, section.placement, section.at_once)
     with workdirs.opened(Path(workdir), config) as folder:
         merged = Merged(folder, {member.number: member.settings for member in every})
         begin = partial(workdirs.write_config, folder, config)

@@ -76,8 +76,7 @@ def train(
     Raises:
       UserError: a mistake in a member's config, the data or a folder.
     """
-    check(placement, at_once)
-    refuse_shared(members)
+    check(members, placement, at_once)
     waiting = [m for m in members if not diverged(m.workdir) and not finished(m)]
     if not waiting:
         return 0
@@ -108,12 +107,16 @@ def train(
         progress.close()
 
 
-def refuse_shared(members: Sequence[Member]) -> None:
-    """Refuse members that would need several devices, or processes, each.
+def check(members: Sequence[Member], placement: str, at_once: int) -> None:
+    """Refuse a placement or number that there is not, and members that would need several devices, or processes, each.
 
     Raises:
       UserError: naming the key or the flag.
     """
+    if placement not in ("", *PLACEMENTS):
+        raise UserError(f"config.sweep.placement={placement!r}: accepted: {', '.join(PLACEMENTS)}, '' for the faster")
+    if at_once < 0:
+        raise UserError(f"config.sweep.at_once={at_once}: accepted: 0 or more")
     shared = max((member.config.mesh.model for member in members), default=1)
     if shared > 1:
         raise UserError(f"config.mesh.model={shared}: each member of a sweep is on one device, whole; accepted: 1")
@@ -122,17 +125,6 @@ def refuse_shared(members: Sequence[Member]) -> None:
             f"--processes={jax.process_count()}: the members of a sweep train on the devices of one process; accepted: "
             "one process, or a run of its own for each member"
         )
-
-
-def check(placement: str, at_once: int) -> None:
-    """
-    Raises:
-      UserError: naming the key.
-    """
-    if placement not in ("", *PLACEMENTS):
-        raise UserError(f"config.sweep.placement={placement!r}: accepted: {', '.join(PLACEMENTS)}, '' for the faster")
-    if at_once < 0:
-        raise UserError(f"config.sweep.at_once={at_once}: accepted: 0 or more")
 
 
 def _checked(members: Sequence[Member], datasets: Callable) -> list[int]:
