@@ -248,6 +248,9 @@ def test_the_command_on_the_linear_model(execute, tmp_path, monkeypatch):
     assert by_class["ant"] == pytest.approx(truth[::3].mean(), abs=0.1)
     assert f"log p(x) is at least {found['nats']:.2f} ±" in out
     assert "all 40 test images" in out and "2 of 2 units" in out
+    effective = numbers["effective_samples"]
+    assert f"they are worth {effective['median']:.3g} of equal weight for the median example, " in out
+    assert "{" not in out
     assert (tmp_path / "analysis/likelihood.png").read_bytes().startswith(b"\x89PNG")
 
 

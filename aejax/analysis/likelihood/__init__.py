@@ -129,8 +129,8 @@ def _trust(numbers: dict) -> str:
     line = (
         f"From {curve[-2]['samples']:,} to {curve[-1]['samples']:,} samples it rose by {rise:.2f} nats (spread "
         f"between draws: {numbers['log_likelihood']['monte_carlo_error']:.3f}, which knows nothing of codes that the "
-        "encoder's Gaussians never reach); they are worth {effective['median']:.3g} of "
-        "equal weight for the median example"
+        f"encoder's Gaussians never reach); they are worth {effective['median']:.3g} of equal weight for the median "
+        "example"
     )
     if not few:
         return f"{line}, {effective['min']:.3g} for the worst."
