@@ -24,7 +24,7 @@ class Mean(NamedTuple):
 
     def __str__(self) -> str:
         """``0.1116 ± 0.0003``: the deviation to two digits, the mean to the same place."""
-        if not math.isfinite(self.mean):
+        if self.mean is None or not math.isfinite(self.mean):  # JSON has null for what is not finite
             return NONE
         if not self.std or not math.isfinite(self.std):
             return number(self.mean) + (" ± 0" if self.std == 0 else "")

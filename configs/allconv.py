@@ -8,7 +8,7 @@ convolutions.
 
 Cross-entropy per pixel on the test digits at seed 0: .2242; both numbers are above 0 for nearly every digit. A ReLU
 code can start dead: then try another ``--config.seed``. A linear one is not, but layers behind it can be: on MNIST so
-at seed 3 of five (``python -m aejax.studies.results plane``). ``--config.optim.warmup=0.1`` keeps that one alive.
+at seed 3 of five, which ``--config.optim.warmup=0.1`` keeps alive (``python -m aejax.studies.results plane`` has it).
 """
 
 from configs.base import base, preset

@@ -11,7 +11,7 @@ import pytest
 
 from aejax import files
 from aejax.studies import command, results
-from aejax.studies.results import figures, laboratory, table
+from aejax.studies.results import laboratory, table
 from aejax.studies.results.asking import find
 from aejax.studies.results.definitions import Experiment, Line, Row, config_of
 from aejax.studies.results.laboratory import Laboratory, Missing
@@ -195,6 +195,68 @@ def test_what_was_moved_away_begins_anew(trained, tmp_path, monkeypatch):
     assert again.seconds(LINES["one run"]) < Laboratory(trained).seconds(LINES["one run"])
 
 
+def test_a_run_that_is_gone_is_trained_again(trained, tmp_path):
+    folder, row = copied(trained, tmp_path / "results"), Row("small", "Small nets", (LINES["seeds"],))
+    shutil.rmtree(folder / "shallow" / "members" / "1")
+    assert not Laboratory(folder).finished(SHALLOW) and run(folder, rows=(row,), train=False) == 0
+    assert lines(folder)["small", 0]["figures"] == lines(trained)["small", 0]["figures"]  # as it was known
+    assert run(folder, rows=(row,)) == 0
+    again, before = (last(place / "shallow" / "members" / "1")["loss"] for place in (folder, trained))
+    assert again == pytest.approx(before, rel=1e-4)
+    assert lines(folder)["small", 0]["figures"][""]["count"] == 3
+
+
+def test_training_again_what_is_gone_is_not_at_its_end_before(trained, tmp_path, monkeypatch):
+    folder = copied(trained, tmp_path / "results")
+    shutil.rmtree(folder / "shallow" / "members" / "1")
+
+    def stopped(*_):
+        (folder / "shallow" / "members" / "1").mkdir()
+        return 1
+
+    monkeypatch.setattr(laboratory, "called", stopped)
+    with pytest.raises(Missing):
+        Laboratory(folder).train(SHALLOW)
+    assert not Laboratory(folder).finished(SHALLOW)
+
+
+def test_on_its_platform_it_is_trained(tmp_path, monkeypatch):
+    trained = []
+    monkeypatch.setattr(laboratory, "called", lambda module, argv: trained.append(module) or 0)
+    with pytest.raises(Missing, match="for a TPU"):
+        Laboratory(tmp_path).train(FAR)
+    assert not trained
+    monkeypatch.setattr(laboratory.jax, "default_backend", lambda: "tpu")
+    Laboratory(tmp_path).train(FAR)
+    assert trained == ["aejax.main"]
+
+
+def test_what_says_nothing_of_what_is_learned_does_not_make_another_experiment(trained, tmp_path):
+    folder = copied(trained, tmp_path / "results")
+    state = files.read_json(folder / "state.json")
+    config = state["experiments"]["alone"]["config"]
+    config["train"]["steps_per_call"] += 1
+    del config["loss"]["aux_k"]  # a key that came later
+    state["experiments"]["alone"]["device"] = "8 × TPU v5"
+    (folder / "state.json").write_text(json.dumps(state))
+    there = Laboratory(folder)
+    assert there.finished(ALONE) and there.device(ALONE) == "8 × TPU v5"
+    assert run(folder, "small", train=False) == 0 and lines(folder)["small", 2]["device"] == "8 × TPU v5"
+    config["optim"]["learning_rate"] *= 2
+    (folder / "state.json").write_text(json.dumps(state))
+    assert not Laboratory(folder).finished(ALONE)
+
+
+def test_wall_time_of_a_ratio_is_without_that_of_what_it_is_over(trained):
+    line, own = Line("r", "r", ALONE, {"": LOSS}, ("losses",), over=SHALLOW), Laboratory(trained)
+    own.figures(line)
+    assert own.seconds(line) == own.seconds(LINES["one run"])
+    same = Line("r", "r", ALONE, {"": LOSS}, ("losses",), over=ALONE)
+    assert same.experiments == (ALONE,) and own.seconds(same) == own.seconds(LINES["one run"])
+    other = Line("r", "r", SHALLOW, {"": ERROR}, ("losses", "--another"), over=FAR)
+    assert not own.answered(other)
+
+
 def test_nobody_knows_how_long_runs_took_whose_state_is_lost(trained, tmp_path):
     folder = copied(trained, tmp_path / "results")
     (folder / "state.json").unlink()
@@ -253,8 +315,13 @@ def test_a_state_that_is_not_one_is_told(tmp_path, capsys, state):
 
 def test_a_folder_that_cannot_be_is_told_by_its_flag(tmp_path, capsys):
     (tmp_path / "file").write_text("")
-    assert run(tmp_path / "file", "small") == 2
-    assert capsys.readouterr().err.startswith(f"aejax.studies.results: --folder={tmp_path}/file cannot be written")
+    for train in (True, False):
+        assert run(tmp_path / "file", "small", train=train) == 2
+        told = capsys.readouterr().err
+        assert told.startswith(f"aejax.studies.results: --folder={tmp_path}/file is not a folder")
+    assert run(tmp_path / "file" / "below", "small") == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"aejax.studies.results: --folder={tmp_path}/file/below cannot be written")
     assert run("", "small") == 2 and "--folder= names no folder" in capsys.readouterr().err
 
 
@@ -368,6 +435,12 @@ def test_minutes_stop_it(tmp_path, monkeypatch):
     assert lines(tmp_path)["long", 0]["figures"] is None
 
 
+@pytest.mark.parametrize("minutes", ["nan", "inf", "1e12"])
+def test_more_minutes_than_there_are(tmp_path, capsys, minutes):
+    assert run(tmp_path, "large", minutes=minutes) == 2
+    assert "--minutes" in capsys.readouterr().err
+
+
 def test_the_table_is_put_between_its_marks(trained, tmp_path, capsys):
     readme = tmp_path / "README.md"
     readme.write_text(f"before\n{table.BEGIN}\nthe table of before\n{table.END}\nafter {table.END}\n")
@@ -404,31 +477,6 @@ def test_an_unknown_row_and_flag_are_refused_by_name(capsys):
     assert "'nonsense'; accepted: " in capsys.readouterr().err
     assert results.main(["--nonsense=1"]) == 2
     assert "accepted: --folder" in capsys.readouterr().err
-
-
-def test_a_figure_of_several_names():
-    mean = {"mean": 1.0, "std": 0.1, "count": 3}
-    line = {"setting": "s", "measure": "m", "published": {"a": 1.2}, "source": "", "reason": "", "seconds": 1.0}
-    one = {"b": {**mean, "mean": 3.0}}
-    row = {"title": "t", "lines": [{**line, "figures": {"a": mean, "b": mean}}, {**line, "figures": one}]}
-    drawn = figures.draw(row)
-    assert sorted(text.get_text() for text in drawn.legends[0].get_texts()) == ["a", "b", "published"]
-    (axes,) = drawn.axes
-    points = sorted(container.lines[0].get_xdata()[0] for container in axes.containers)
-    assert points == [1.0, 1.0, 3.0]
-    bars = [np.diff(container.lines[2][0].get_segments()[0][:, 0]) for container in axes.containers]
-    assert np.allclose(bars, 0.2)
-    (published,) = [mark for mark in axes.collections if mark.get_label() == "published"]
-    assert published.get_offsets()[0][0] == 1.2
-    assert published.get_offsets()[0][1] == axes.containers[0].lines[0].get_ydata()[0]
-    assert figures.draw({"title": "t", "lines": [{**line, "figures": None}]}) is None
-
-
-@pytest.mark.parametrize(
-    ("seconds", "told"), [(3.2, "3 s"), (99.6, "2 min"), (3599, "1 h 0 min"), (4200, "1 h 10 min")]
-)
-def test_durations(seconds, told):
-    assert table.duration(seconds) == told
 
 
 def test_an_experiment_is_another_when_its_config_file_is(trained, monkeypatch):

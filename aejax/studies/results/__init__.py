@@ -91,10 +91,17 @@ def write(folder: Path, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def publish(into: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Put the table into a file and its numbers into ``.readme`` beside it, where those stay that the rows have not."""
-    rows = table.kept(rows, left(into.parent / NUMBERS, _rows) or [])
-    files.write_text(into, _put(into, table.markdown(rows)))
-    files.write_json(into.parent / NUMBERS, {"study": "results", "rows": rows})
+    """Put the table into a file and its numbers into ``.readme`` beside it, where those stay that the rows have not;
+    and the figures of rows that the file shows from there, such as ``.readme/results_course.png``."""
+    numbers = into.parent / NUMBERS
+    rows = table.kept(rows, left(numbers, _rows) or [])
+    told = _put(into, table.markdown(rows))
+    for row in rows:
+        picture = numbers.with_name(f"results_{row['name']}.png")
+        if picture.name in told and (drawn := figures.draw(row)):
+            save(drawn, picture)
+    files.write_text(into, told)
+    files.write_json(numbers, {"study": "results", "rows": rows})
 
 
 def _put(into: Path, told: str) -> str:
@@ -107,12 +114,18 @@ def _put(into: Path, told: str) -> str:
 
 
 def _rows(numbers: Any) -> list[dict[str, Any]]:
-    return [{**row, "lines": list(row["lines"])} for row in numbers["rows"]]
+    return [{**row, "lines": [line | {"figures": line["figures"]} for line in row["lines"]]} for row in numbers["rows"]]
 
 
 @contextmanager
 def limited(minutes: float) -> Iterator[None]:
-    """Within it the process is sent SIGTERM after so many minutes, which saves what trains; 0: never."""
+    """Within it the process is sent SIGTERM after so many minutes, which saves what trains; 0: never.
+
+    Raises:
+      UserError: there are not so many.
+    """
+    if not 0 <= 60 * minutes <= threading.TIMEOUT_MAX:
+        raise UserError(f"--minutes={minutes:g}: accepted: 0 to {threading.TIMEOUT_MAX // 60:.0f}, 0 for no end")
     timer = threading.Timer(60 * minutes, os.kill, (os.getpid(), signal.SIGTERM))
     timer.daemon = True
     if minutes:
@@ -152,10 +165,12 @@ def study(names: Sequence[str], flags: absl_flags.FlagValues, rows: Sequence[Row
                 status = stopped.status
                 print("stopped; the same command goes on from there", file=sys.stderr)
         found = write(folder, gather(rows, laboratory, missing))
+    written = [folder / "results.md", folder / JSON]
     if into:
         publish(into, found)
+        written.append(into)
     told = [row for row in found if row["name"] in {one.name for one in wanted}]
-    print(f"{table.text(told)}\n\n{folder / 'results.md'}\n{folder / JSON}", flush=True)
+    print("\n".join([table.text(told), "", *map(str, written)]), flush=True)
     return status or int(bool(missing))
 
 
@@ -169,6 +184,8 @@ def _places(flags: absl_flags.FlagValues) -> tuple[Path, Path | None]:
         raise UserError(f"no {CONFIGS}/ in {Path.cwd()}; accepted: to be called where the config files are")
     if not flags.folder:
         raise UserError("--folder= names no folder")
+    if Path(flags.folder).exists() and not Path(flags.folder).is_dir():
+        raise UserError(f"--folder={flags.folder} is not a folder; accepted: one, or what is not there yet")
     into = Path(flags.publish).resolve() if flags.publish else None
     if into:
         _put(into, "")

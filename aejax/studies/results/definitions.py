@@ -62,6 +62,11 @@ class Experiment:
         members = sorted((folder / self.name / "members").glob("[0-9]*"), key=lambda path: int(path.name))
         return members or [folder / self.name]
 
+    def left(self, folder: Path) -> list[str]:
+        """The folders of all runs that it has left, below its own."""
+        place = folder / self.name
+        return sorted(config.parent.relative_to(place).as_posix() for config in place.rglob(workdirs.CONFIG))
+
 
 @dataclass(frozen=True, eq=False)
 class Line:
@@ -93,7 +98,7 @@ class Line:
     @property
     def experiments(self) -> tuple[Experiment, ...]:
         """All that its figures are of."""
-        return (self.experiment, self.over) if self.over else (self.experiment,)
+        return tuple(dict.fromkeys((self.experiment, self.over or self.experiment)))
 
     def asks(self, folder: Path) -> list[str]:
         """The commands that ask, as they are typed in a shell; none of a study, which has told already."""

@@ -33,7 +33,7 @@ def draw(row: Mapping[str, Any]) -> Figure | None:
     style = {"fontsize": 7, "frameon": False, "ncols": columns}
     drawn.legend(handles.values(), handles.keys(), loc="outside lower center", **style)
     spread = any(found["std"] for line in known for found in line["figures"].values())
-    figure.set_title(drawn, row["title"] + spread * "\nmean and standard deviation over seeds or draws")
+    figure.set_title(drawn, row["title"] + spread * "\nbars: standard deviation over seeds or draws")
     return drawn
 
 

@@ -53,9 +53,9 @@ class Laboratory:
     # -- training
 
     def finished(self, experiment: Experiment) -> bool:
-        """Whether this command has been trained here to its end."""
-        known = self._known(experiment)
-        return bool(known.get("finished")) and (self.folder / experiment.name).is_dir()
+        """Whether this command has been trained here to its end, and each of its runs is still there."""
+        known, place = self._known(experiment), self.folder / experiment.name
+        return bool(known.get("finished")) and all((place / run).is_dir() for run in known.get("runs") or ["."])
 
     def train(self, experiment: Experiment) -> None:
         """Train an experiment to its end, from where it stands.
@@ -71,13 +71,14 @@ class Laboratory:
         if experiment in self._failed:
             raise Missing(self._failed[experiment])
         entry = self._entry(experiment)
+        entry["finished"] = False  # it may have been, before a run went missing
         print(f"{experiment.name}: {experiment.told(self.folder)}", flush=True)
         with self._timed(entry):
             status = called(f"aejax.{experiment.module}", experiment.argv(self.folder))
         if status:
             self._failed[experiment] = f"failed with status {status}"
             raise Missing(self._failed[experiment])
-        entry["finished"] = True
+        entry |= {"finished": True, "runs": experiment.left(self.folder)}
         self._save()
 
     def _entry(self, experiment: Experiment) -> dict[str, Any]:
@@ -99,10 +100,10 @@ class Laboratory:
         return self._experiments[experiment.name]
 
     def seconds(self, line: Line) -> float | None:
-        """How long the training of a line's experiment took, its study's measuring included, and its questions; None
-        where nobody knows."""
-        trained = self._known(line.experiment).get("seconds", 0.0)
-        return None if trained is None else trained + sum(known.get("seconds", 0.0) for known in self._answers(line))
+        """How long the training of a line's experiment took, its study's measuring included, and its questions, without
+        those of what it is over; None where nobody knows."""
+        trained, asked = self._known(line.experiment).get("seconds", 0.0), self._answers(line, line.experiment)
+        return None if trained is None else trained + sum(known.get("seconds", 0.0) for known in asked)
 
     def device(self, experiment: Experiment) -> str:
         """What it was trained on."""
@@ -136,15 +137,14 @@ class Laboratory:
 
     def answered(self, line: Line) -> bool:
         """Whether every question of the line has been asked."""
-        return all(set(line.at.values()) <= set(known.get("found", ())) for known in self._answers(line))
+        known = [known for experiment in line.experiments for known in self._answers(line, experiment)]
+        return all(set(line.at.values()) <= set(answer.get("found", ())) for answer in known)
 
-    def _answers(self, line: Line) -> list[dict[str, Any]]:
-        """What is known of each run that it asks."""
-        return [
-            self._known(experiment).get("answers", {}).get(self._question(line, experiment, run), {})
-            for experiment in (line.experiments if line.ask else ())
-            for run in experiment.runs(self.folder, line.runs)
-        ]
+    def _answers(self, line: Line, experiment: Experiment) -> list[dict[str, Any]]:
+        """What is known of each run of an experiment that it asks."""
+        answers = self._known(experiment).get("answers", {})
+        runs = experiment.runs(self.folder, line.runs) if line.ask else ()
+        return [answers.get(self._question(line, experiment, run), {}) for run in runs]
 
     def _of_study(self, experiment: Experiment, at: Mapping[str, str]) -> dict[str, Any]:
         told = f"{experiment.name}/{experiment.module.rpartition('.')[2]}.json"

@@ -116,7 +116,10 @@ def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
         told += [f"# {row['name']}", *commands]
     devices = sorted({line["device"] for row in rows for line in row["lines"] if line["figures"]})
     trained = f"Trained on {'; '.join(devices)}. " if devices else ""
-    summary = f"{trained}Wall time is that of training, all runs of a command together, and of asking."
+    summary = (
+        f"{trained}Wall time is that of training, all runs of a command together, and of asking: an upper bound, as a "
+        "machine may have had other work beside it."
+    )
     fold = "<details><summary>The commands that the table's rows stand for</summary>"
     return "\n".join([*lines, "", summary, "", fold, "", "```sh", *told, "```", "", "</details>"])
 

@@ -18,7 +18,7 @@ def plane(experiment: Experiment, setting: str, kind: str = "codes") -> tuple[Li
 
 
 LINEAR = "code.activation=linear"  # of two rectified units one is soon silent for good
-ALLCONV = trained("plane_allconv", "allconv.py", FIVE, *MNIST, LINEAR, "train.epochs=10")
+ALLCONV = trained("plane_allconv", "allconv.py", FIVE, *MNIST, LINEAR, "optim.warmup=0.1", "train.epochs=10")
 CONV = trained("plane_conv", "conv.py", FIVE, *MNIST, "code.size=2", "train.epochs=5")
 VARIATIONAL = trained("plane_variational", "vae.py:plane", FIVE, *MNIST, "train.epochs=20")
 DEEP = trained("plane_deep", "deep.py", FIVE, *MNIST, "code.size=2", LINEAR, "train.epochs=20")
@@ -40,6 +40,7 @@ SOURCES = {
 MEASURES = {
     "mAP, 1000 test queries to all of train": "mean_average_precision",
     "Gini purity of codes that are shared": "purity",
+    "test images alone with their code, %": "singletons_percent",
 }
 FLAGS = ("--labels=1000", f"--seeds={THREE}")
 HASHED = {

@@ -65,7 +65,7 @@ DEAD_UNITS = Row(
             source="Gao et al. 2024, language model",
         ),
         Line(
-            "neither",
+            "neither, and atoms of any norm",
             SHARE,
             trained("topk_without", "topk.py", THREE, *DICTIONARY, "loss.aux_k=0.0", "decoder.name=mlp"),
             DEAD,
