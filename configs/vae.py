@@ -9,12 +9,13 @@ Gaussian lies from the prior N(0, I), from which new codes can be drawn once bot
     python -m aejax.main --config=configs/vae.py:mnist    # 55,000 digits, 10 epochs, as Flax's example: 26 s
 
 ``:fixed`` is pythae's check on one binarisation of MNIST, ``:fashion_mnist`` has two layers of 300 and 40 latents: the
-row ``likelihood_other`` of ``python -m aejax.studies.results``, at seed 0. Neither reaches what is published. Fixed: log p(x) is -92.67 nats by 200 samples on all of test, where pythae prints -89.78 in the same setting,
-of which it keeps the weights that are best on valid, and on Salakhutdinov's draw of the pixels where we have our own.
-The bound on valid falls by .12 in the last 100 of 500 epochs, so that more would not do; 34 of 40 latents are active.
-Fashion: -233.1 nats, aimed at -230, published -228.7. Without a warm-up 7 of 40 latents are active and it is
--235.1 ± 1.7 (standard error over 2000 images; bound on valid 231.4, with it 230.7): a warm-up over three tenths of
-the 100 epochs keeps 35. Not tried: more epochs, wider layers, another rate.
+row ``likelihood_other`` of ``python -m aejax.studies.results``, at seed 0. Neither reaches what is published. Fixed:
+log p(x) is -92.67 nats by 200 samples on all of test, where pythae prints -89.78 in the same setting, of which it keeps
+the weights that are best on valid, and on Salakhutdinov's draw of the pixels where we have our own. The bound on valid
+falls by .12 in the last 100 of 500 epochs, so that more would not do; 34 of 40 latents are active. Fashion: -233.1
+nats, aimed at -230, published -228.7. Without a warm-up 7 of 40 latents are active and it is -235.1 ± 1.7 (standard
+error over 2000 images; bound on valid 231.4, with it 230.7): a warm-up over three tenths of the 100 epochs keeps 35.
+Not tried: more epochs, wider layers, another rate.
 
 Negative bound on test at seed 0: 108.3 nats, and 102.4 ± .4 over three seeds on the whole of MNIST (Flax's example:
 about 104).
